@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR Apache-2.0) */
+/*
+ * bpf/kernel.h - the few kernel types the programs read.
+ *
+ * Only the members in use stand here; CO-RE finds their real offsets on the
+ * running kernel, so the order below means nothing.
+ */
+#ifndef BPF_KERNEL_H
+#define BPF_KERNEL_H
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef short __s16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef unsigned long long __u64;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u16 __sum16;
+typedef __u32 __wsum;
+typedef _Bool bool;
+#define true 1
+#define false 0
+typedef int pid_t;
+
+#define BPF_MAP_TYPE_HASH		1
+#define BPF_MAP_TYPE_ARRAY		2
+#define BPF_MAP_TYPE_PERCPU_ARRAY	6
+#define BPF_MAP_TYPE_LRU_HASH		9
+#define BPF_MAP_TYPE_RINGBUF		27
+#define BPF_F_MMAPABLE			(1U << 10)
+#define BPF_RB_NO_WAKEUP		(1ULL << 0)
+#define BPF_RB_FORCE_WAKEUP		(1ULL << 1)
+#define BPF_RB_AVAIL_DATA		0
+#define BPF_ANY				0
+
+#define TS_COMPAT	0x0002	/* arch/x86/include/asm/thread_info.h */
+#define AT_FDCWD	(-100)
+#define O_ACCMODE	3
+#define O_CREAT		0100
+#define O_TRUNC		01000
+#define FMODE_CREATED	0x100000	/* include/linux/fs.h, since 4.19 */
+#define EPERM		1
+#define ENOENT		2
+#define EACCES		13
+#define EROFS		30
+#define SECCOMP_MODE_FILTER	2
+#define AF_INET		2
+#define AF_INET6	10
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct pt_regs {
+	unsigned long r10, r9, r8, dx, si, di, orig_ax;
+};
+
+struct qstr {
+	unsigned int len;
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	unsigned int f_mode;
+	struct path f_path;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct fs_struct {
+	struct path root;
+	struct path pwd;
+};
+
+struct mm_struct {
+	unsigned long arg_start, arg_end;
+	unsigned long hiwater_rss;
+	struct file *exe_file;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+	struct pid *pids[4];
+	unsigned long maxrss;
+	unsigned long long utime, stime;
+};
+
+struct seccomp {
+	int mode;
+};
+
+struct thread_info {
+	__u32 status;
+};
+
+struct task_struct {
+	struct thread_info thread_info;
+	int exit_code;
+	int pid;
+	int tgid;
+	unsigned long long utime, stime;
+	struct task_struct *real_parent;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+	struct files_struct *files;
+	struct signal_struct *signal;
+	struct seccomp seccomp;
+	char comm[16];
+};
+
+struct linux_binprm {
+	struct mm_struct *mm;
+	struct file *file;
+};
+
+#pragma clang attribute pop
+
+/* A context, not a kernel object: its layout is fixed (linux/bpf.h). */
+struct bpf_sock_addr {
+	__u32 user_family;
+	__u32 user_ip4;
+	__u32 user_ip6[4];
+	__u32 user_port;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+};
+
+#endif
