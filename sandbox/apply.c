@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sandbox/apply.c - a writer for the workspace.
+ *
+ * It knows how, and refuses what is never right; whether a change may be
+ * applied is decided by whoever sends it. Every step is beneath the workspace
+ * and follows no link, so neither what the agent planted nor what somebody
+ * swaps meanwhile leads it out. A file is written beside its place and renamed,
+ * so that a reader sees the old one or the new one.
+ */
+#include "sandbox/scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "sandbox/sys.h"
+#include "sandbox/wire.h"
+
+#define TEMP_PREFIX	".glovebox-"
+#define COPY_CHUNK	(1u << 30)
+
+struct place {
+	int dir;
+	const char *name;
+};
+
+static int find_place(int workspace, char *path, struct place *ret)
+{
+	char *slash = strrchr(path, '/');
+	int fd;
+
+	if (path[0] == '/' || path[0] == '\0')
+		return -EINVAL;
+	ret->name = slash ? slash + 1 : path;
+	if (ret->name[0] == '\0' || strcmp(ret->name, ".") == 0 || strcmp(ret->name, "..") == 0)
+		return -EINVAL;
+	if (slash)
+		*slash = '\0';
+	fd = sys_openat2(workspace, slash ? path : ".", O_RDONLY | O_DIRECTORY,
+			 SB_BENEATH | RESOLVE_NO_XDEV);
+	if (fd < 0)
+		return -errno;
+	ret->dir = fd;
+	return 0;
+}
+
+static int temp_name(char out[32])
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	(void)snprintf(out, 32, TEMP_PREFIX "%016llx", (unsigned long long)random);
+	return 0;
+}
+
+static int copy_content(int from, int to)
+{
+	for (;;) {
+		ssize_t n = sendfile(to, from, NULL, COPY_CHUNK);
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return 0;
+	}
+}
+
+static int write_file(const struct place *p, const struct sb_change *c, int content)
+{
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_NOW }, { .tv_sec = c->mtime_s, .tv_nsec = c->mtime_ns },
+	};
+	AUTO_FD fd = -1;
+	char temp[32];
+	struct stat st;
+	int r;
+
+	if (content < 0 || fstat(content, &st) < 0 || !S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (lseek(content, 0, SEEK_SET) < 0)
+		return -errno;
+	r = temp_name(temp);
+	if (r < 0)
+		return r;
+	fd = openat(p->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = copy_content(content, fd);
+	/* 0777: setuid, setgid and sticky do not leave the sandbox */
+	if (r == 0 && (fchmod(fd, c->mode & 0777) < 0 || futimens(fd, times) < 0))
+		r = -errno;
+	if (r == 0 && renameat(p->dir, temp, p->dir, p->name) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlinkat(p->dir, temp, 0);
+	return r;
+}
+
+static int write_dir(const struct place *p, const struct sb_change *c)
+{
+	AUTO_FD fd = -1;
+
+	if (mkdirat(p->dir, p->name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(p->dir, p->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return fchmod(fd, c->mode & 0777) < 0 ? -errno : 0;
+}
+
+/* Whether following `target` from `depth` directories below the workspace
+ * leaves it, if no other link is on the way. */
+static bool target_leaves(const char *target, int depth)
+{
+	if (target[0] == '/')
+		return true;
+	while (*target) {
+		size_t n = strcspn(target, "/");
+
+		if (n == 2 && target[0] == '.' && target[1] == '.')
+			depth--;
+		else if (n > 0 && !(n == 1 && target[0] == '.'))
+			depth++;
+		if (depth < 0)
+			return true;
+		target += n;
+		target += *target == '/';
+	}
+	return false;
+}
+
+static int write_link(const struct place *p, const struct sb_change *c, int depth)
+{
+	char temp[32];
+	int r;
+
+	if (!c->allow_escape && target_leaves(c->target, depth))
+		return -EXDEV;
+	r = temp_name(temp);
+	if (r < 0)
+		return r;
+	if (symlinkat(c->target, p->dir, temp) < 0)
+		return -errno;
+	if (renameat(p->dir, temp, p->dir, p->name) < 0) {
+		r = -errno;
+		(void)unlinkat(p->dir, temp, 0);
+	}
+	return r;
+}
+
+static int remove_one(const struct place *p, const struct sb_change *c)
+{
+	int flags = S_ISDIR(c->base_mode) ? AT_REMOVEDIR : 0;
+
+	/* removed by somebody else meanwhile: as wanted */
+	return unlinkat(p->dir, p->name, flags) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int depth_of(const char *path)
+{
+	int depth = 0;
+
+	for (; *path; path++)
+		depth += *path == '/';
+	return depth;
+}
+
+static int apply_one(int workspace, struct sb_change *c, int content)
+{
+	struct place p = { .dir = -1 };
+	int depth, r;
+
+	if (c->path[SB_PATH_MAX - 1] || c->target[SB_PATH_MAX - 1])
+		return -EINVAL;
+	depth = depth_of(c->path);
+	r = find_place(workspace, c->path, &p);
+	if (r < 0)
+		return r;
+	switch (c->kind) {
+	case SB_CHANGE_FILE:
+		r = write_file(&p, c, content);
+		break;
+	case SB_CHANGE_DIR:
+		r = write_dir(&p, c);
+		break;
+	case SB_CHANGE_LINK:
+		r = write_link(&p, c, depth);
+		break;
+	case SB_CHANGE_GONE:
+		r = remove_one(&p, c);
+		break;
+	default:
+		r = -EPERM;
+		break;
+	}
+	fd_done(&p.dir);
+	return r;
+}
+
+int apply_changes(int sock, int workspace)
+{
+	static struct sb_change c;
+	int fds[IO_FDS_MAX];
+	unsigned int count;
+	int r;
+
+	while ((r = io_recv(sock, &c, sizeof(c), fds, &count)) == 1) {
+		c.error = apply_one(workspace, &c, count > 0 ? fds[0] : -1);
+		for (unsigned int i = 0; i < count; i++)
+			fd_done(&fds[i]);
+		r = io_send(sock, &c, sizeof(c), NULL, 0);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sandbox/ids.c - ranges of user ids, and user namespaces that map them.
+ *
+ * What it guarantees
+ *	A session's ids belong to nobody else while it runs, never to host uid 0
+ *	or any id below SB_RANGE_FIRST. The workspace's owner appears inside as
+ *	the agent only through an id-mapped mount, never through the map of the
+ *	session itself: a process inside is never a user of the machine.
+ */
+#include "sandbox/ids.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "sandbox/sys.h"
+#include "sandbox/wire.h"
+
+int ids_lock_range(const char *state_dir, uint32_t hint, int *ret_lock, uint32_t *ret_first)
+{
+	AUTO_FD dir = -1;
+	AUTO_FD fd = -1;
+
+	dir = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return -errno;
+	fd = openat(dir, "ranges", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	/* range 0 is Glovebox's own */
+	for (uint32_t i = 0; i < SB_RANGE_COUNT - 1; i++) {
+		uint32_t n = 1 + (hint + i) % (SB_RANGE_COUNT - 1);
+		struct flock lock = {
+			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1,
+		};
+
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
+			*ret_lock = fd_take(&fd);
+			*ret_first = SB_RANGE_FIRST + n * SB_RANGE_SIZE;
+			return 0;
+		}
+		if (errno != EAGAIN && errno != EACCES)
+			return -errno;
+	}
+	return -EUSERS;
+}
+
+static int write_maps(pid_t pid, const char *uid_map, const char *gid_map)
+{
+	char path[64];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	r = io_write_file(AT_FDCWD, path, uid_map);
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
+	return io_write_file(AT_FDCWD, path, gid_map);
+}
+
+int ids_map_session(pid_t pid, uint32_t first)
+{
+	char map[64];
+
+	if (first < SB_RANGE_FIRST + SB_RANGE_SIZE)
+		return -EPERM;
+	(void)snprintf(map, sizeof(map), "0 %u %u\n", first, SB_RANGE_SIZE);
+	return write_maps(pid, map, map);
+}
+
+/*
+ * Ids of the file system on the left, ids of the range on the right. The owner
+ * and the agent's own number change places; everybody else keeps his number.
+ */
+static void shift_map(char *out, size_t size, uint32_t first, uint32_t owner, uint32_t inside)
+{
+	uint32_t a = owner < inside ? owner : inside;
+	uint32_t b = owner < inside ? inside : owner;
+	size_t n = 0;
+
+	if (owner == inside) {
+		(void)snprintf(out, size, "0 %u %u\n", first, SB_RANGE_SIZE);
+		return;
+	}
+	if (owner >= SB_RANGE_SIZE) {
+		/* an owner above the range has no number to give in exchange */
+		n = (size_t)snprintf(out, size, "%u %u 1\n", owner, first + inside);
+		if (inside > 0)
+			n += (size_t)snprintf(out + n, size - n, "0 %u %u\n", first, inside);
+		(void)snprintf(out + n, size - n, "%u %u %u\n", inside + 1, first + inside + 1,
+			       SB_RANGE_SIZE - inside - 1);
+		return;
+	}
+	if (a > 0)
+		n += (size_t)snprintf(out + n, size - n, "0 %u %u\n", first, a);
+	n += (size_t)snprintf(out + n, size - n, "%u %u 1\n", a, first + b);
+	if (b > a + 1)
+		n += (size_t)snprintf(out + n, size - n, "%u %u %u\n", a + 1, first + a + 1,
+				      b - a - 1);
+	n += (size_t)snprintf(out + n, size - n, "%u %u 1\n", b, first + a);
+	if (b + 1 < SB_RANGE_SIZE)
+		(void)snprintf(out + n, size - n, "%u %u %u\n", b + 1, first + b + 1,
+			       SB_RANGE_SIZE - b - 1);
+}
+
+/* A namespace lives by its fd, so the process that made it may end at once. */
+static int open_userns(const char *uid_map, const char *gid_map, int *ret_fd)
+{
+	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
+	AUTO_FD ns = -1;
+	char path[64];
+	pid_t pid;
+	int r;
+
+	pid = sys_clone3(&args);
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	r = write_maps(pid, uid_map, gid_map);
+	if (r == 0) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+		ns = open(path, O_RDONLY | O_CLOEXEC);
+		if (ns < 0)
+			r = -errno;
+	}
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	if (r < 0)
+		return r;
+	*ret_fd = fd_take(&ns);
+	return 0;
+}
+
+int ids_open_shift(uint32_t first, uid_t owner, gid_t group, uint32_t inside, int *ret_fd)
+{
+	char uid_map[256], gid_map[256];
+
+	shift_map(uid_map, sizeof(uid_map), first, owner, inside);
+	shift_map(gid_map, sizeof(gid_map), first, group, inside);
+	return open_userns(uid_map, gid_map, ret_fd);
+}
+
+int ids_open_session(uint32_t first, int *ret_fd)
+{
+	char map[64];
+
+	if (first < SB_RANGE_FIRST + SB_RANGE_SIZE)
+		return -EPERM;
+	(void)snprintf(map, sizeof(map), "0 %u %u\n", first, SB_RANGE_SIZE);
+	return open_userns(map, map, ret_fd);
+}

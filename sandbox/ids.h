@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sandbox/ids.h - ranges of user ids, and user namespaces that map them. */
+#ifndef SANDBOX_IDS_H
+#define SANDBOX_IDS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Locks a free range by an open file description lock on byte `n` of
+ * `<state_dir>/ranges`: it is free again when the last holder of *ret_lock is
+ * gone, however that happens. Gives the lock fd and the range's first id.
+ * `hint` spreads sessions. 0, or -errno (-EUSERS: all are taken).
+ */
+int ids_lock_range(const char *state_dir, uint32_t hint, int *ret_lock, uint32_t *ret_first);
+
+/* Writes the maps of the process `pid`: inside 0..65535 is `first` and up. */
+int ids_map_session(pid_t pid, uint32_t first);
+
+/* A user namespace that shifts the owner of a workspace to the agent, and every
+ * other id below 65,536 to the same number of the range; for MOUNT_ATTR_IDMAP.
+ * `inside` is the id the owner gets. Gives an fd. 0 or -errno. */
+int ids_open_shift(uint32_t first, uid_t owner, gid_t group, uint32_t inside, int *ret_fd);
+
+/* A user namespace with the session's own map. Gives an fd. 0 or -errno. */
+int ids_open_session(uint32_t first, int *ret_fd);
+
+#endif

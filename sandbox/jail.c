@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sandbox/jail.c - one call: from the clone to its init.
+ *
+ * Runs in the child of the keeper, with the keeper's privileges at first. Only
+ * async-signal-safe calls: no malloc, no log.
+ *
+ * Order that matters
+ *	- /proc is mounted while still in the first user namespace: a new one
+ *	  there is owned by it, so no process inside owns a sysctl.
+ *	- The user namespace is joined before the mounts are copied, so that the
+ *	  copy belongs to it.
+ *	- PDEATHSIG is set after the ids change, which clears it, and the keeper
+ *	  is looked at after that: it may have died in between.
+ */
+#include "sandbox/jail.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "sandbox/root.h"
+#include "sandbox/sys.h"
+
+_Noreturn void jail_fail(const struct sb_plan *plan, uint32_t stage, int error)
+{
+	struct sb_failure f = { .stage = stage, .error = error };
+
+	(void)!write(plan->failure, &f, sizeof(f));
+	_exit(127);
+}
+
+static int make_proc(int *ret_proc)
+{
+	AUTO_FD fs = -1;
+	int tree;
+
+	fs = fsopen("proc", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return -errno;
+	/* init is not the tool's to look at */
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "hidepid", "invisible", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	tree = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+						    MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY);
+	if (tree < 0)
+		return -errno;
+	*ret_proc = tree;
+	return 0;
+}
+
+/* Network, ipc and uts are the keeper's own already. */
+static int join_session(const struct jail_session *s)
+{
+	if (setns(s->userns, CLONE_NEWUSER) < 0 || setns(s->mntns, CLONE_NEWNS) < 0)
+		return -errno;
+	if (unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
+		return -errno;
+	/* what a later call of the session mounts does not appear here */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+static int become_nobody_outside(const struct sb_plan *plan)
+{
+	struct pollfd keeper = { .fd = plan->keeper, .events = POLLIN };
+
+	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return -errno;
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	if (poll(&keeper, 1, 0) != 0)
+		return -ECANCELED;
+	return 0;
+}
+
+/* A terminal of the session's own devpts; the other end goes to the supervisor. */
+static int open_terminal(const struct sb_plan *plan, int *ret_terminal)
+{
+	struct sb_init_message m = { .kind = SB_INIT_TERMINAL };
+	AUTO_FD master = -1;
+	int unlock = 0;
+	int fd, r;
+
+	master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (master < 0)
+		return -errno;
+	if (ioctl(master, TIOCSPTLCK, &unlock) < 0)
+		return -errno;
+	fd = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = io_send(plan->init, &m, sizeof(m), &master, 1);
+	if (r < 0) {
+		fd_done(&fd);
+		return r;
+	}
+	*ret_terminal = fd;
+	return 0;
+}
+
+_Noreturn static void become_child(const struct sb_plan *plan)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD };
+	int terminal = -1;
+	int proc = -1;
+	pid_t tool;
+	int r;
+
+	r = make_proc(&proc);
+	if (r < 0)
+		jail_fail(plan, SB_STAGE_PROC, r);
+	r = join_session(plan->session);
+	if (r < 0)
+		jail_fail(plan, SB_STAGE_JOIN, r);
+	r = root_add_proc(proc);
+	if (r < 0)
+		jail_fail(plan, SB_STAGE_PROC, r);
+	r = become_nobody_outside(plan);
+	if (r < 0)
+		jail_fail(plan, SB_STAGE_INIT, r);
+	if (plan->is_tty) {
+		r = open_terminal(plan, &terminal);
+		if (r < 0)
+			jail_fail(plan, SB_STAGE_TERMINAL, r);
+	}
+	tool = sys_clone3(&args);
+	if (tool < 0)
+		jail_fail(plan, SB_STAGE_INIT, -errno);
+	if (tool == 0)
+		jail_become_tool(plan, terminal);
+	jail_become_init(plan, tool);
+}
+
+int jail_start(const struct sb_plan *plan, int *ret_pidfd, pid_t *ret_pid)
+{
+	int pidfd = -1;
+	struct clone_args args = {
+		.flags = CLONE_NEWPID | CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)plan->leaf,
+	};
+	pid_t pid;
+
+	pid = sys_clone3(&args);
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		become_child(plan);
+	*ret_pidfd = pidfd;
+	*ret_pid = pid;
+	return 0;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sandbox/jail.h - one call: from the clone to the tool, and its init. */
+#ifndef SANDBOX_JAIL_H
+#define SANDBOX_JAIL_H
+
+#include <linux/filter.h>
+#include <sys/types.h>
+
+#include "sandbox/wire.h"
+
+/* The namespaces of a session, kept alive by their fds. */
+struct jail_session {
+	int userns, mntns, netns, ipcns, utsns;
+	int landlock;			/* rule set, -1 where the kernel has none */
+	uint32_t flags;			/* enum sb_flag */
+	struct sb_limits limits;
+	struct sock_fprog filter;
+};
+
+/* Everything a call will be. Complete and checked before the clone, constant
+ * after it. The child borrows it (a copy of the keeper's memory). */
+struct sb_plan {
+	const struct jail_session *session;
+	int leaf;		/* cgroup directory it is born in */
+	int keeper;		/* pidfd of the process that clones */
+	int failure;		/* pipe for struct sb_failure, close on exec */
+	int init;		/* socket for struct sb_init_message */
+	int block;		/* memfd: struct sb_block and strings */
+	int stdio[3];		/* not with SB_FLAG_TTY */
+	bool is_tty;
+};
+
+/* Clones the init of a call, which becomes the tool's parent. Gives a pidfd and
+ * the pid. 0 or -errno (of the clone; later failures arrive on plan->failure). */
+int jail_start(const struct sb_plan *plan, int *ret_pidfd, pid_t *ret_pid);
+
+/* The two halves, in files of their own. Both run in the child. */
+_Noreturn void jail_become_init(const struct sb_plan *plan, pid_t tool);
+_Noreturn void jail_become_tool(const struct sb_plan *plan, int terminal);
+
+/* Says why and ends the child. */
+_Noreturn void jail_fail(const struct sb_plan *plan, uint32_t stage, int error);
+
+#endif

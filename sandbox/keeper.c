@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sandbox/keeper.c - the process that holds one session and clones its calls.
+ *
+ * It is a fork of the warden, with the warden's privileges, one thread and a
+ * few pages. It sits in the session's network, ipc and uts namespaces and, on a
+ * hybrid layout, in its v1 control groups, so that what it clones is born there.
+ *
+ * What it guarantees
+ *	When the supervisor's end of the socket is gone, everything it started
+ *	is killed, whatever the reason.
+ *
+ * Invariants it enforces itself, whoever asks: a filter always, no_new_privs
+ * always, no id outside the session's range, only the configured workspace.
+ */
+#include "sandbox/keeper.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/ids.h"
+#include "sandbox/jail.h"
+#include "sandbox/landlock.h"
+#include "sandbox/network.h"
+#include "sandbox/root.h"
+#include "sandbox/session.h"
+#include "sandbox/sys.h"
+
+/* Calls of one session at once: DESIGN.md asks for 64 running. */
+#define KEEPER_CALLS	256
+/* A group that is not empty by then holds tasks no signal reaches. */
+#define KILL_WAIT_MS	5000
+
+struct keeper_call {
+	uint32_t number;	/* 0: free */
+	int leaf;
+	int pidfd;		/* -1: not started */
+};
+
+struct keeper {
+	const struct sb_config *config;
+	const struct sb_request *request;
+	struct session_record record;
+	struct cgroup_session cgroup;
+	struct jail_session jail;
+	uint32_t landlock_abi;
+	int range_lock;
+	int dir;
+	int self;		/* pidfd of this process */
+	struct sock_filter filter[SB_FILTER_MAX];
+	struct keeper_call calls[KEEPER_CALLS];
+};
+
+/* What the child that builds the root says of it. */
+struct built {
+	uint32_t stage;
+	int32_t error;
+	uint32_t landlock_abi;
+	uint32_t reserved;
+};
+
+static int load_filter(struct keeper *k, int fd)
+{
+	struct stat st;
+
+	if (fd < 0)
+		return -EINVAL;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size <= 0 || st.st_size % (off_t)sizeof(k->filter[0]) != 0 ||
+	    (size_t)st.st_size > sizeof(k->filter))
+		return -EINVAL;
+	if (pread(fd, k->filter, (size_t)st.st_size, 0) != st.st_size)
+		return -EIO;
+	k->jail.filter.len = (unsigned short)((size_t)st.st_size / sizeof(k->filter[0]));
+	k->jail.filter.filter = k->filter;
+	return 0;
+}
+
+static uint32_t hash_id(const char *id)
+{
+	uint32_t h = 2166136261u;	/* FNV-1a */
+
+	for (; *id; id++)
+		h = (h ^ (uint8_t)*id) * 16777619u;
+	return h;
+}
+
+static int open_store(struct keeper *k)
+{
+	struct session_record *rec = &k->record;
+	AUTO_FD ws = -1;
+	struct stat st;
+
+	ws = sys_openat2(AT_FDCWD, k->config->workspace, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	if (ws < 0)
+		return -errno;
+	if (fstat(ws, &st) < 0)
+		return -errno;
+	rec->abi = SB_ABI;
+	rec->flags = k->request->flags & SB_FLAG_ROOT;
+	rec->owner = st.st_uid;
+	rec->group = st.st_gid;
+	rec->device = st.st_dev;
+	rec->inode = st.st_ino;
+	memcpy(rec->at, k->request->at, sizeof(rec->at));
+	if (strlen(k->config->workspace) >= sizeof(rec->workspace))
+		return -ENAMETOOLONG;
+	(void)strncpy(rec->workspace, k->config->workspace, sizeof(rec->workspace) - 1);
+	return session_create(k->config, k->request->session, rec, &k->dir);
+}
+
+static _Noreturn void build_in_child(struct keeper *k, const struct root_plan *plan, int sock)
+{
+	struct built b = { .stage = SB_STAGE_NAMESPACES };
+	int rules = -1;
+	char go;
+
+	if (read(sock, &go, 1) != 1)
+		_exit(127);
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || sethostname("glovebox", 8) < 0) {
+		b.error = -errno;
+	} else {
+		b.error = root_build(plan, &b.stage);
+		if (b.error == 0) {
+			b.stage = SB_STAGE_NETWORK;
+			b.error = network_up();
+		}
+		if (b.error == 0) {
+			b.stage = SB_STAGE_RULES;
+			b.error = landlock_make_rules(k->record.at, &rules, &b.landlock_abi);
+		}
+	}
+	(void)io_send(sock, &b, sizeof(b), &rules, rules >= 0 ? 1 : 0);
+	(void)!read(sock, &go, 1);	/* until the namespaces have been opened */
+	_exit(0);
+}
+
+static int open_namespaces(struct keeper *k, pid_t pid)
+{
+	const struct {
+		const char *name;
+		int *fd;
+	} all[] = {
+		{ "user", &k->jail.userns }, { "mnt", &k->jail.mntns }, { "net", &k->jail.netns },
+		{ "ipc", &k->jail.ipcns }, { "uts", &k->jail.utsns },
+	};
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, all[i].name);
+		*all[i].fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (*all[i].fd < 0)
+			return -errno;
+	}
+	if (setns(k->jail.netns, CLONE_NEWNET) < 0 || setns(k->jail.ipcns, CLONE_NEWIPC) < 0 ||
+	    setns(k->jail.utsns, CLONE_NEWUTS) < 0)
+		return -errno;
+	return 0;
+}
+
+static int build_root(struct keeper *k, const struct root_plan *plan, uint32_t *ret_stage)
+{
+	struct clone_args args = {
+		.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
+		.exit_signal = SIGCHLD,
+	};
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0;
+	struct built b;
+	int pair[2];
+	pid_t pid;
+	int r;
+
+	*ret_stage = SB_STAGE_NAMESPACES;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid = sys_clone3(&args);
+	if (pid == 0) {
+		(void)close(pair[0]);
+		build_in_child(k, plan, pair[1]);
+	}
+	r = pid < 0 ? -errno : 0;
+	(void)close(pair[1]);
+	if (r == 0)
+		r = ids_map_session(pid, k->record.range);
+	if (r == 0 && write(pair[0], "g", 1) != 1)
+		r = -EPIPE;
+	if (r == 0) {
+		r = io_recv(pair[0], &b, sizeof(b), fds, &count);
+		r = r == 1 ? b.error : r == 0 ? -ECHILD : r;
+		if (r < 0)
+			*ret_stage = b.stage < SB_STAGE_COUNT ? b.stage : SB_STAGE_NAMESPACES;
+		k->landlock_abi = b.landlock_abi;
+		k->jail.landlock = count > 0 ? fds[0] : -1;
+	}
+	if (r == 0)
+		r = open_namespaces(k, pid);
+	(void)close(pair[0]);
+	if (pid > 0) {
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+	}
+	return r;
+}
+
+static int open_root(struct keeper *k, uint32_t *ret_stage)
+{
+	struct root_plan plan = {
+		.config = k->config,
+		.limits = &k->jail.limits,
+		.at = k->record.at,
+		.inside = k->record.flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID,
+	};
+	AUTO_FD devices = -1;
+	AUTO_FD lower = -1;
+	AUTO_FD layer = -1;
+	AUTO_FD layer_dir = -1;
+	AUTO_FD shift = -1;
+	AUTO_FD ws = -1;
+	int r;
+
+	*ret_stage = SB_STAGE_WORKSPACE;
+	r = session_open_workspace(&k->record, &ws);
+	if (r == 0)
+		r = ids_open_shift(k->record.range, k->record.owner, k->record.group, plan.inside,
+				   &shift);
+	if (r == 0)
+		r = root_map_workspace(ws, shift, &lower);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_STORE;
+	r = session_open_layer(k->dir, &k->record, k->request->layer, true, &layer_dir);
+	if (r < 0)
+		return r;
+	layer = open_tree(layer_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (layer < 0)
+		return -errno;
+	*ret_stage = SB_STAGE_DEVICES;
+	r = root_make_devices(&devices);
+	if (r < 0)
+		return r;
+	plan.devices = devices;
+	plan.lower = lower;
+	plan.layer = layer;
+	return build_root(k, &plan, ret_stage);
+}
+
+static int open_session(struct keeper *k, int filter, uint32_t *ret_stage)
+{
+	int r;
+
+	*ret_stage = SB_STAGE_FILTER;
+	r = load_filter(k, filter);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_RANGE;
+	r = ids_lock_range(k->config->state_dir, hash_id(k->request->session), &k->range_lock,
+			   &k->record.range);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_STORE;
+	r = open_store(k);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_CGROUP;
+	r = cgroup_open_session(&k->cgroup, k->request->session, &k->jail.limits);
+	if (r == 0)
+		r = cgroup_join_v1(&k->cgroup);
+	if (r < 0)
+		return r;
+	return open_root(k, ret_stage);
+}
+
+static struct keeper_call *find_call(struct keeper *k, uint32_t number)
+{
+	for (size_t i = 0; i < KEEPER_CALLS; i++)
+		if (k->calls[i].number == number)
+			return &k->calls[i];
+	return NULL;
+}
+
+static int watch_v1_oom(int memory, int control)
+{
+	char text[64];
+	int fd;
+
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text), "%d %d", fd, control);
+	if (io_write_file(memory, "cgroup.event_control", text) < 0)
+		fd_done(&fd);
+	return fd;
+}
+
+static void open_leaf_fds(struct keeper *k, int leaf, uint32_t in_force, int *fds)
+{
+	bool v2 = in_force & SB_FORCE_V2;
+	int memory = v2 ? leaf : k->cgroup.v1[CGROUP_V1_MEMORY];
+	int pids = v2 ? leaf : k->cgroup.v1[CGROUP_V1_PIDS];
+
+	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
+		fds[i] = -1;
+	fds[SB_LEAF_KILL] = openat(leaf, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	fds[SB_LEAF_FREEZE] = openat(leaf, "cgroup.freeze", O_RDWR | O_CLOEXEC);
+	fds[SB_LEAF_EVENTS] = openat(leaf, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	fds[SB_LEAF_PROCS] = openat(leaf, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	fds[SB_LEAF_CPU] = openat(leaf, "cpu.stat", O_RDONLY | O_CLOEXEC);
+	if (memory >= 0)
+		fds[SB_LEAF_MEMORY] = openat(memory, v2 ? "memory.events" : "memory.oom_control",
+					     O_RDONLY | O_CLOEXEC);
+	if (pids >= 0)
+		fds[SB_LEAF_PIDS] = openat(pids, "pids.events", O_RDONLY | O_CLOEXEC);
+	if (!v2 && memory >= 0 && fds[SB_LEAF_MEMORY] >= 0)
+		fds[SB_LEAF_OOM] = watch_v1_oom(memory, fds[SB_LEAF_MEMORY]);
+}
+
+static int serve_leaf(struct keeper *k, const struct sb_request *q, struct sb_reply *ret,
+		      int *ret_fds, unsigned int *ret_count)
+{
+	struct keeper_call *c = find_call(k, 0);
+	int fds[SB_LEAF_FD_COUNT];
+	int r;
+
+	ret->stage = SB_STAGE_LEAF;
+	if (q->call == 0 || find_call(k, q->call))
+		return -EINVAL;
+	if (!c)
+		return -EUSERS;
+	r = cgroup_make_leaf(&k->cgroup, q->call, &k->jail.limits, &c->leaf, &ret->in_force);
+	if (r < 0)
+		return r;
+	c->number = q->call;
+	c->pidfd = -1;
+	r = cgroup_id(c->leaf, &ret->cgroup_id);
+	if (r < 0)
+		return r;
+	open_leaf_fds(k, c->leaf, ret->in_force, fds);
+	if (fds[SB_LEAF_KILL] < 0 || fds[SB_LEAF_FREEZE] < 0 || fds[SB_LEAF_EVENTS] < 0 ||
+	    fds[SB_LEAF_PROCS] < 0)
+		return -EOPNOTSUPP;	/* kernels before 5.14 have no cgroup.kill */
+	for (int i = 0; i < SB_LEAF_FD_COUNT; i++) {
+		if (fds[i] < 0)
+			continue;
+		ret->leaf_fds |= 1u << i;
+		ret_fds[(*ret_count)++] = fds[i];
+	}
+	return 0;
+}
+
+/* Fds of START: init's socket, block, and without a terminal stdio. */
+static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, unsigned int count,
+		       struct sb_reply *ret, int *ret_fds, unsigned int *ret_count)
+{
+	struct keeper_call *c = q->call > 0 ? find_call(k, q->call) : NULL;
+	struct sb_plan plan = {
+		.session = &k->jail, .keeper = k->self,
+		.is_tty = q->flags & SB_FLAG_TTY,
+	};
+	pid_t pid = -1;
+	int pipe_fds[2];
+	int r;
+
+	ret->stage = SB_STAGE_REQUEST;
+	if (!c || c->pidfd >= 0 || count != (plan.is_tty ? 2u : 5u))
+		return -EINVAL;
+	ret->stage = SB_STAGE_CLONE;
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return -errno;
+	plan.leaf = c->leaf;
+	plan.failure = pipe_fds[1];
+	plan.init = fds[0];
+	plan.block = fds[1];
+	for (int i = 0; i < 3; i++)
+		plan.stdio[i] = plan.is_tty ? -1 : fds[2 + i];
+	r = jail_start(&plan, &c->pidfd, &pid);
+	(void)close(pipe_fds[1]);
+	if (r < 0) {
+		(void)close(pipe_fds[0]);
+		return r;
+	}
+	ret->pid = (uint32_t)pid;
+	ret_fds[(*ret_count)++] = pipe_fds[0];
+	return 0;
+}
+
+static int retire(struct keeper *k, struct keeper_call *c)
+{
+	siginfo_t si;
+	int r;
+
+	r = cgroup_kill_wait(c->leaf, KILL_WAIT_MS);
+	if (r < 0)
+		return r;
+	if (c->pidfd >= 0)
+		(void)waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED);
+	r = cgroup_remove_leaf(&k->cgroup, c->number);
+	fd_done(&c->pidfd);
+	fd_done(&c->leaf);
+	c->number = 0;
+	return r;
+}
+
+static int serve_retire(struct keeper *k, const struct sb_request *q, struct sb_reply *ret)
+{
+	struct keeper_call *c = q->call > 0 ? find_call(k, q->call) : NULL;
+
+	ret->stage = SB_STAGE_LEAF;
+	return c ? retire(k, c) : -ENOENT;
+}
+
+static int retire_all(struct keeper *k)
+{
+	int worst = 0;
+
+	for (size_t i = 0; i < KEEPER_CALLS; i++)
+		if (k->calls[i].number > 0) {
+			int r = retire(k, &k->calls[i]);
+
+			worst = r < 0 ? r : worst;
+		}
+	return worst;
+}
+
+static bool request_is_sound(const struct sb_request *q, const char *session)
+{
+	return q->abi == SB_ABI && (q->flags & ~(uint32_t)SB_FLAGS_KNOWN) == 0 &&
+	       memcmp(q->session, session, SB_ID_MAX) == 0;
+}
+
+/* False when there is nobody left to serve. */
+static bool serve_one(struct keeper *k, int sock)
+{
+	struct sb_reply reply = { .abi = SB_ABI };
+	int out[IO_FDS_MAX], in[IO_FDS_MAX];
+	unsigned int out_count = 0, in_count = 0;
+	struct sb_request q;
+	bool more = true;
+	int r;
+
+	r = io_recv(sock, &q, sizeof(q), in, &in_count);
+	if (r == 0 || (r < 0 && r != -EBADMSG))
+		return false;
+	if (r < 0 || !request_is_sound(&q, k->request->session)) {
+		reply.stage = SB_STAGE_REQUEST;
+		reply.error = -EBADMSG;
+	} else if (q.verb == SB_VERB_LEAF) {
+		reply.error = serve_leaf(k, &q, &reply, out, &out_count);
+	} else if (q.verb == SB_VERB_START) {
+		reply.error = serve_start(k, &q, in, in_count, &reply, out, &out_count);
+	} else if (q.verb == SB_VERB_RETIRE) {
+		reply.error = serve_retire(k, &q, &reply);
+	} else if (q.verb == SB_VERB_CLOSE) {
+		reply.error = retire_all(k);
+		more = false;
+	} else {
+		reply.stage = SB_STAGE_REQUEST;
+		reply.error = -EOPNOTSUPP;
+	}
+	r = io_send(sock, &reply, sizeof(reply), out, out_count);
+	for (unsigned int i = 0; i < in_count; i++)
+		fd_done(&in[i]);
+	for (unsigned int i = 0; i < out_count; i++)
+		fd_done(&out[i]);
+	return more && r == 0;
+}
+
+_Noreturn void keeper_main(const struct sb_config *config, const struct sb_request *request,
+			   int sock, int filter)
+{
+	static struct keeper k;
+	struct sb_reply reply = { .abi = SB_ABI };
+	int fds[2];
+
+	k.config = config;
+	k.request = request;
+	k.cgroup = (struct cgroup_session)CGROUP_SESSION_NONE;
+	k.jail.limits = request->limits;
+	k.jail.flags = request->flags;
+	k.jail.landlock = -1;
+	k.range_lock = k.dir = -1;
+	k.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	reply.error = k.self < 0 ? -errno : open_session(&k, filter, &reply.stage);
+	fd_done(&filter);
+	reply.range = k.record.range;
+	reply.in_force = k.cgroup.in_force;
+	reply.landlock_abi = k.landlock_abi;
+	if (k.landlock_abi > 0)
+		reply.in_force |= SB_FORCE_LANDLOCK;
+	if (k.landlock_abi >= 6)
+		reply.in_force |= SB_FORCE_LANDLOCK_SCOPE;
+	fds[0] = k.dir;
+	fds[1] = k.cgroup.dir;
+	(void)io_send(sock, &reply, sizeof(reply), fds, reply.error == 0 ? 2 : 0);
+	if (reply.error == 0)
+		while (serve_one(&k, sock))
+			;
+	(void)retire_all(&k);
+	/* a session that never was leaves nothing on disk */
+	if (reply.error < 0 && k.dir >= 0)
+		(void)session_remove(config, request->session);
+	_exit(reply.error == 0 ? 0 : 1);
+}

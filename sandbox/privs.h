@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sandbox/privs.h - giving privileges up, for good. */
+#ifndef SANDBOX_PRIVS_H
+#define SANDBOX_PRIVS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Locks the secure bits, empties the bounding set, sets no_new_privs and leaves
+ * only the capabilities in the mask `keep` (bit n is capability n), in the
+ * permitted and effective sets. Async-signal-safe. 0 or -errno.
+ */
+int privs_drop(uint64_t keep);
+
+/* Becomes another user for good, then drops everything. 0 or -errno. */
+int privs_become(uid_t uid, gid_t gid);
+
+#endif

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sandbox/root.c - the private root of a session, and its overlay.
+ *
+ * What it guarantees
+ *	What is not listed does not exist. Every system directory is read-only,
+ *	nosuid and nodev on every mount below it (AT_RECURSIVE; a kernel that
+ *	cannot do that ends the session). Nothing mounted here reaches the host,
+ *	and nothing the host mounts later appears here.
+ *
+ * Order that matters
+ *	- The detached trees are attached before they are opened: an fd from
+ *	  before the clone points into the other mount namespace.
+ *	- The overlay looks its layers up by path, in this namespace; the two
+ *	  directories they are staged on are gone before the pivot.
+ *	- The root turns read-only last.
+ */
+#include "sandbox/root.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "sandbox/sys.h"
+
+#define HOME_DIR	"home/agent"
+#define ROOT_BYTES	"4m"		/* directories and three small files */
+#define TMP_INODES	"200000"	/* names in one private tmpfs */
+#define TTY_GROUP	"5"		/* `tty` in every distribution's passwd */
+
+static const char passwd_text[] = "root:x:0:0:root:/root:/bin/sh\n"
+				  "agent:x:1000:1000:agent:/home/agent:/bin/sh\n"
+				  "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
+static const char group_text[] = "root:x:0:\ntty:x:5:\nagent:x:1000:\nnogroup:x:65534:\n";
+static const char hosts_text[] = "127.0.0.1 localhost glovebox\n::1 localhost\n";
+
+struct mount_option {
+	const char *key;
+	const char *value;	/* NULL: a flag */
+};
+
+/* A detached mount of a new file system. */
+static int make_mount(const char *type, const struct mount_option *options, unsigned int attrs,
+		      int *ret_tree)
+{
+	AUTO_FD fs = -1;
+	int tree;
+
+	fs = fsopen(type, FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return -errno;
+	for (; options->key; options++) {
+		unsigned int cmd = options->value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
+
+		if (fsconfig(fs, cmd, options->key, options->value, 0) < 0)
+			return -errno;
+	}
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	tree = fsmount(fs, FSMOUNT_CLOEXEC, attrs);
+	if (tree < 0)
+		return -errno;
+	*ret_tree = tree;
+	return 0;
+}
+
+static int attach(int tree, int dir, const char *path)
+{
+	return move_mount(tree, "", dir, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static int set_attrs(int tree, uint64_t attrs, unsigned int flags)
+{
+	struct mount_attr attr = { .attr_set = attrs, .propagation = MS_PRIVATE };
+
+	return mount_setattr(tree, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
+
+int root_make_devices(int *ret_tree)
+{
+	static const struct {
+		const char *name;
+		unsigned int minor;
+	} nodes[] = {
+		{ "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 },
+	};
+	static const struct {
+		const char *name, *to;
+	} links[] = {
+		{ "fd", "/proc/self/fd" }, { "stdin", "/proc/self/fd/0" },
+		{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
+		{ "ptmx", "pts/ptmx" },
+	};
+	static const struct mount_option options[] = {
+		{ "mode", "0755" }, { "size", "64k" }, { "nr_inodes", "64" }, { 0 },
+	};
+	AUTO_FD tree = -1;
+	mode_t old;
+	int r;
+
+	r = make_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &tree);
+	if (r < 0)
+		return r;
+	old = umask(0);
+	for (size_t i = 0; i < ARRAY_SIZE(nodes) && r == 0; i++)
+		if (mknodat(tree, nodes[i].name, S_IFCHR | 0666, makedev(1, nodes[i].minor)) < 0)
+			r = -errno;
+	if (r == 0 && mknodat(tree, "tty", S_IFCHR | 0666, makedev(5, 0)) < 0)
+		r = -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(links) && r == 0; i++)
+		if (symlinkat(links[i].to, tree, links[i].name) < 0)
+			r = -errno;
+	if (r == 0 && (mkdirat(tree, "pts", 0755) < 0 || mkdirat(tree, "shm", 0755) < 0))
+		r = -errno;
+	(void)umask(old);
+	if (r < 0)
+		return r;
+	*ret_tree = fd_take(&tree);
+	return 0;
+}
+
+int root_map_workspace(int workspace, int userns, int *ret_tree)
+{
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+		.propagation = MS_PRIVATE,
+		.userns_fd = (uint64_t)userns,
+	};
+	AUTO_FD tree = -1;
+
+	tree = open_tree(workspace, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (tree < 0)
+		return -errno;
+	if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return -errno;
+	*ret_tree = fd_take(&tree);
+	return 0;
+}
+
+/* mkdir -p below `root`; the last component may be made a file. */
+static int make_path(int root, const char *path, bool is_file)
+{
+	char copy[SB_PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len >= sizeof(copy))
+		return -ENAMETOOLONG;
+	memcpy(copy, path, len + 1);
+	for (char *p = copy; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (p != copy && mkdirat(root, copy, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	if (is_file) {
+		AUTO_FD fd = openat(root, copy, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444);
+
+		return fd < 0 ? -errno : 0;
+	}
+	return mkdirat(root, copy, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* One listed path: a link is copied as a link, anything else is bound. What
+ * this machine does not have is not shown, and that is no error. */
+static int show_path(int root, const char *path)
+{
+	AUTO_FD tree = -1;
+	char target[SB_PATH_MAX];
+	struct stat st;
+	ssize_t n;
+	int r;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISLNK(st.st_mode)) {
+		n = readlink(path, target, sizeof(target) - 1);
+		if (n < 0)
+			return -errno;
+		target[n] = '\0';
+		return symlinkat(target, root, path + 1) < 0 && errno != EEXIST ? -errno : 0;
+	}
+	r = make_path(root, path + 1, !S_ISDIR(st.st_mode));
+	if (r < 0)
+		return r;
+	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
+						 AT_SYMLINK_NOFOLLOW);
+	if (tree < 0)
+		return -errno;
+	r = set_attrs(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, AT_RECURSIVE);
+	if (r < 0)
+		return r;
+	return attach(tree, root, path + 1);
+}
+
+static int write_text(int root, const char *path, const char *text, size_t size)
+{
+	AUTO_FD fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+
+	return fd < 0 ? -errno : io_write_all(fd, text, size);
+}
+
+static int make_files(int root, const struct sb_config *config)
+{
+	static const char *const dirs[] = { "etc", "dev", "proc", "sys", "tmp", "run", "home",
+					    HOME_DIR, "root", "var", "srv", "mnt" };
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		if (mkdirat(root, dirs[i], 0755) < 0)
+			return -errno;
+	if (symlinkat("/tmp", root, "var/tmp") < 0 || symlinkat("/run", root, "var/run") < 0)
+		return -errno;
+	r = write_text(root, "etc/passwd", passwd_text, sizeof(passwd_text) - 1);
+	if (r == 0)
+		r = write_text(root, "etc/group", group_text, sizeof(group_text) - 1);
+	if (r == 0)
+		r = write_text(root, "etc/hosts", hosts_text, sizeof(hosts_text) - 1);
+	for (int i = 0; r == 0 && config->read[i]; i++)
+		r = show_path(root, config->read[i]);
+	return r;
+}
+
+static int add_tmpfs(int root, const char *path, const struct root_plan *plan, const char *mode,
+		     unsigned int attrs)
+{
+	char size[32], id[16];
+	const struct mount_option options[] = {
+		{ "size", size }, { "nr_inodes", TMP_INODES }, { "mode", mode },
+		{ "uid", id }, { "gid", id }, { 0 },
+	};
+	AUTO_FD tree = -1;
+	int r;
+
+	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)plan->limits->tmp_bytes);
+	(void)snprintf(id, sizeof(id), "%u", plan->inside);
+	r = make_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | attrs, &tree);
+	return r < 0 ? r : attach(tree, root, path);
+}
+
+static int add_devices(int root, const struct root_plan *plan)
+{
+	static const struct mount_option options[] = {
+		{ "newinstance", NULL }, { "ptmxmode", "0666" }, { "mode", "0620" },
+		{ "gid", TTY_GROUP }, { 0 },
+	};
+	AUTO_FD pts = -1;
+	int r;
+
+	r = attach(plan->devices, root, "dev");
+	if (r < 0)
+		return r;
+	r = make_mount("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &pts);
+	if (r < 0)
+		return r;
+	r = attach(pts, root, "dev/pts");
+	if (r < 0)
+		return r;
+	r = add_tmpfs(root, "dev/shm", plan, "1777", 0);
+	if (r < 0)
+		return r;
+	return set_attrs(plan->devices, MOUNT_ATTR_RDONLY, 0);
+}
+
+static int join_path(char *out, size_t size, const char *a, const char *b)
+{
+	return (size_t)snprintf(out, size, "%s/%s", a, b) < size ? 0 : -ENAMETOOLONG;
+}
+
+/* A file system that cannot hold the upper directory makes an overlay that is
+ * read-only, and says nothing. */
+static int check_writable(int tree)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(tree, &fs) < 0)
+		return -errno;
+	return fs.f_flag & ST_RDONLY ? -EROFS : 0;
+}
+
+static int add_overlay(int root, const struct root_plan *plan)
+{
+	char lower[SB_PATH_MAX], upper[SB_PATH_MAX], work[SB_PATH_MAX];
+	const struct mount_option options[] = {
+		{ "lowerdir", lower }, { "upperdir", upper }, { "workdir", work },
+		{ "userxattr", NULL }, { 0 },
+	};
+	AUTO_FD tree = -1;
+	int r;
+
+	if (mkdirat(root, ".lower", 0700) < 0 || mkdirat(root, ".layer", 0700) < 0)
+		return -errno;
+	r = attach(plan->lower, root, ".lower");
+	if (r == 0)
+		r = attach(plan->layer, root, ".layer");
+	if (r == 0)
+		r = join_path(lower, sizeof(lower), plan->config->staging, ".lower");
+	if (r == 0)
+		r = join_path(upper, sizeof(upper), plan->config->staging, ".layer/upper");
+	if (r == 0)
+		r = join_path(work, sizeof(work), plan->config->staging, ".layer/work");
+	if (r == 0)
+		r = make_mount("overlay", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, &tree);
+	if (r == 0)
+		r = check_writable(tree);
+	if (r == 0)
+		r = make_path(root, plan->at + 1, false);
+	if (r == 0)
+		r = attach(tree, root, plan->at + 1);
+	if (r < 0)
+		return r;
+	if (umount2(lower, MNT_DETACH) < 0)
+		return -errno;
+	(void)join_path(work, sizeof(work), plan->config->staging, ".layer");
+	if (umount2(work, MNT_DETACH) < 0)
+		return -errno;
+	if (unlinkat(root, ".lower", AT_REMOVEDIR) < 0 || unlinkat(root, ".layer", AT_REMOVEDIR) < 0)
+		return -errno;
+	return 0;
+}
+
+static int pivot(int root)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	if (fchdir(root) < 0 || sys_pivot_root(".", ".") < 0)
+		return -errno;
+	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return -errno;
+	return mount_setattr(AT_FDCWD, "/", 0, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
+
+int root_build(const struct root_plan *plan, uint32_t *ret_stage)
+{
+	static const struct mount_option options[] = {
+		{ "mode", "0755" }, { "size", ROOT_BYTES }, { 0 },
+	};
+	AUTO_FD tree = -1;
+	AUTO_FD root = -1;
+	int r;
+
+	*ret_stage = SB_STAGE_ROOT;
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	r = make_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, &tree);
+	if (r == 0)
+		r = attach(tree, AT_FDCWD, plan->config->staging);
+	if (r < 0)
+		return r;
+	root = open(plan->config->staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (root < 0)
+		return -errno;
+	r = make_files(root, plan->config);
+	if (r == 0)
+		r = add_tmpfs(root, "tmp", plan, "1777", 0);
+	if (r == 0)
+		r = add_tmpfs(root, "run", plan, "0755", MOUNT_ATTR_NOEXEC);
+	if (r == 0)
+		r = add_tmpfs(root, HOME_DIR, plan, "0700", 0);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_DEVICES;
+	r = add_devices(root, plan);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_LAYER;
+	r = add_overlay(root, plan);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_PIVOT;
+	return pivot(root);
+}
+
+/* Read-only as a whole (sysctls, sysrq-trigger, core_pattern, oom_score_adj,
+ * uid_map), and these cannot be read either. */
+int root_add_proc(int proc)
+{
+	static const char *const files[] = {
+		"/proc/kcore", "/proc/keys", "/proc/kallsyms", "/proc/timer_list",
+		"/proc/sched_debug", "/proc/sysrq-trigger", "/proc/latency_stats",
+		"/proc/interrupts", "/proc/kmsg", "/proc/kpagecount", "/proc/kpageflags",
+		"/proc/kpagecgroup", "/proc/vmallocinfo",
+	};
+	static const char *const dirs[] = {
+		"/proc/acpi", "/proc/asound", "/proc/scsi", "/proc/bus", "/proc/irq",
+		"/proc/driver",
+	};
+	int r;
+
+	r = attach(proc, AT_FDCWD, "/proc");
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files) + ARRAY_SIZE(dirs); i++) {
+		bool is_file = i < ARRAY_SIZE(files);
+		const char *path = is_file ? files[i] : dirs[i - ARRAY_SIZE(files)];
+		AUTO_FD cover = -1;
+
+		if (faccessat(AT_FDCWD, path, F_OK, 0) < 0)
+			continue;
+		cover = open_tree(AT_FDCWD, is_file ? "/dev/null" : "/sys",
+				  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (cover < 0)
+			return -errno;
+		r = attach(cover, AT_FDCWD, path);
+	}
+	return r;
+}

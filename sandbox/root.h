@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sandbox/root.h - the private root of a session, and its overlay. */
+#ifndef SANDBOX_ROOT_H
+#define SANDBOX_ROOT_H
+
+#include "sandbox/wire.h"
+
+/* All a root is made of. Borrows everything. */
+struct root_plan {
+	const struct sb_config *config;
+	const struct sb_limits *limits;
+	const char *at;		/* where the workspace is shown: absolute, no links */
+	uint32_t inside;	/* id of the user inside */
+	int devices;		/* detached tree from root_make_devices() */
+	int lower;		/* detached, id-mapped view of the workspace */
+	int layer;		/* detached tree holding upper/ and work/ */
+};
+
+/* Makes /dev as a detached tree, while there still is the privilege to make
+ * device nodes. Its nodes are our own: nothing of the host's /dev is bound, so
+ * nothing there can be swapped (CVE-2025-31133). Gives the tree. 0 or -errno. */
+int root_make_devices(int *ret_tree);
+
+/* Shows `path` with the owner shifted into the range. Gives a detached tree and
+ * the owner. -EINVAL: the file system cannot be id-mapped. 0 or -errno. */
+int root_map_workspace(int workspace, int userns, int *ret_tree);
+
+/*
+ * root_build() - give the session its own root
+ *
+ * Needs:	user and mount namespaces of our own, maps written
+ * Leaves:	only what the plan lists; the old root detached; / read-only
+ * Must not:	follow anything the workspace's owner controls
+ *
+ * *ret_stage names where it failed. 0 or -errno.
+ */
+int root_build(const struct root_plan *plan, uint32_t *ret_stage);
+
+/* Puts `proc` at /proc and covers what must not be read. Runs in the call's
+ * own copy of the session's mounts. 0 or -errno. */
+int root_add_proc(int proc);
+
+#endif

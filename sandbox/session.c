@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sandbox/session.c - a session on disk, as the warden knows it.
+ *
+ * The record is of fixed size and compared with ==: the warden reads no
+ * session.json, which is the supervisor's.
+ */
+#include "sandbox/session.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "sandbox/sys.h"
+
+bool session_id_is_sound(const char id[SB_ID_MAX])
+{
+	if (id[0] != 's' || id[1] != '-' || id[12] != '\0')
+		return false;
+	for (int i = 2; i < 12; i++)
+		if (!((id[i] >= 'a' && id[i] <= 'z') || (id[i] >= '0' && id[i] <= '9')))
+			return false;
+	return true;
+}
+
+static int open_sessions(const struct sb_config *config, int *ret_fd)
+{
+	AUTO_FD state = open(config->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd;
+
+	if (state < 0)
+		return -errno;
+	if (mkdirat(state, "sessions", 0711) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(state, "sessions", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int session_open_workspace(const struct session_record *rec, int *ret_fd)
+{
+	AUTO_FD fd = -1;
+	struct stat st;
+
+	fd = sys_openat2(AT_FDCWD, rec->workspace, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_dev != rec->device || st.st_ino != rec->inode)
+		return -ESTALE;
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+int session_create(const struct sb_config *config, const char *id, struct session_record *rec,
+		   int *ret_dir)
+{
+	AUTO_FD sessions = -1;
+	AUTO_FD dir = -1;
+	AUTO_FD file = -1;
+	int r;
+
+	r = open_sessions(config, &sessions);
+	if (r < 0)
+		return r;
+	if (mkdirat(sessions, id, 0700) < 0)
+		return -errno;
+	dir = openat(sessions, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return -errno;
+	if (fchown(dir, 0, SB_SUPERVISOR_ID) < 0 || fchmod(dir, 01770) < 0)
+		return -errno;
+	if (mkdirat(dir, "layers", 0700) < 0)
+		return -errno;
+	file = openat(dir, "record", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (file < 0)
+		return -errno;
+	r = io_write_all(file, rec, sizeof(*rec));
+	if (r < 0)
+		return r;
+	*ret_dir = fd_take(&dir);
+	return 0;
+}
+
+int session_load(const struct sb_config *config, const char *id, struct session_record *ret_rec,
+		 int *ret_dir)
+{
+	struct session_record rec;
+	AUTO_FD sessions = -1;
+	AUTO_FD dir = -1;
+	AUTO_FD file = -1;
+	struct stat st;
+	int r;
+
+	r = open_sessions(config, &sessions);
+	if (r < 0)
+		return r;
+	dir = openat(sessions, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return -errno;
+	file = openat(dir, "record", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (file < 0)
+		return -errno;
+	if (fstat(file, &st) < 0)
+		return -errno;
+	if (st.st_uid != 0 || st.st_size != sizeof(rec) ||
+	    io_read_full(file, &rec, sizeof(rec)) != sizeof(rec) || rec.abi != SB_ABI ||
+	    rec.range < SB_RANGE_FIRST + SB_RANGE_SIZE ||
+	    rec.workspace[SB_PATH_MAX - 1] || rec.at[SB_PATH_MAX - 1])
+		return -EBADMSG;
+	*ret_rec = rec;
+	*ret_dir = fd_take(&dir);
+	return 0;
+}
+
+static int make_owned(int parent, const char *name, uid_t owner, mode_t mode)
+{
+	if (mkdirat(parent, name, 0700) < 0)
+		return -errno;
+	if (fchownat(parent, name, owner, owner, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(parent, name, mode, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+int session_open_layer(int dir, const struct session_record *rec, uint32_t number, bool make,
+		       int *ret_fd)
+{
+	uint32_t owner = rec->range + (rec->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID);
+	AUTO_FD fd = -1;
+	char path[32];
+	int r = 0;
+
+	(void)snprintf(path, sizeof(path), "layers/%u", number);
+	if (make && mkdirat(dir, path, 0700) < 0)
+		return -errno;
+	fd = sys_openat2(dir, path, O_RDONLY | O_DIRECTORY, SB_BENEATH);
+	if (fd < 0)
+		return -errno;
+	if (make) {
+		AUTO_FD ws = -1;
+		struct stat st;
+
+		/* the overlay's root takes its mode from the upper directory */
+		r = session_open_workspace(rec, &ws);
+		if (r == 0 && fstat(ws, &st) < 0)
+			r = -errno;
+		if (r == 0)
+			r = make_owned(fd, "upper", owner, st.st_mode & 0777);
+		if (r == 0)
+			r = make_owned(fd, "work", rec->range, 0700);
+	}
+	if (r < 0)
+		return r;
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+/* Files the agent made: never followed, never left. */
+static int remove_tree(int parent, const char *name)
+{
+	AUTO_FD fd = -1;
+	struct dirent *e;
+	DIR *d;
+	int r = 0;
+
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return unlinkat(parent, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	d = fdopendir(fd);
+	if (!d)
+		return -errno;
+	(void)fd_take(&fd);
+	while (r == 0 && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		r = e->d_type == DT_DIR ? remove_tree(dirfd(d), e->d_name) :
+		    unlinkat(dirfd(d), e->d_name, 0) < 0 ? -errno : 0;
+	}
+	(void)closedir(d);
+	if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		r = -errno;
+	return r;
+}
+
+int session_remove(const struct sb_config *config, const char *id)
+{
+	AUTO_FD sessions = -1;
+	int r;
+
+	r = open_sessions(config, &sessions);
+	return r < 0 ? r : remove_tree(sessions, id);
+}

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sandbox/warden.c - the process with the privileges.
+ *
+ * One thread, no loop library, no allocation to speak of: it waits for one
+ * request of fixed size, serves it from a table, and answers. It parses nothing
+ * and knows no policy; what it may touch was put into struct sb_config before it
+ * was forked, by whoever started Glovebox.
+ *
+ * What it guarantees
+ *	When the supervisor is gone, however it went, every session's calls are
+ *	killed and its control groups and sockets removed.
+ */
+#include "sandbox/warden.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/ids.h"
+#include "sandbox/keeper.h"
+#include "sandbox/privs.h"
+#include "sandbox/root.h"
+#include "sandbox/scan.h"
+#include "sandbox/session.h"
+#include "sandbox/sys.h"
+
+/* One range of user ids each, and range 0 is ours. */
+#define WARDEN_SESSIONS	(SB_RANGE_COUNT - 1)
+
+struct warden_session {
+	char id[SB_ID_MAX];	/* "": free */
+	pid_t keeper;
+};
+
+struct warden {
+	const struct sb_config *config;
+	int sock;
+	struct warden_session sessions[WARDEN_SESSIONS];
+};
+
+struct answer {
+	struct sb_reply reply;
+	int fds[IO_FDS_MAX];
+	unsigned int count;
+};
+
+static struct warden_session *find_session(struct warden *w, const char *id)
+{
+	for (size_t i = 0; i < WARDEN_SESSIONS; i++)
+		if (strncmp(w->sessions[i].id, id, SB_ID_MAX) == 0)
+			return &w->sessions[i];
+	return NULL;
+}
+
+/* A program fd becomes a link fd; what the program watches is not known here. */
+static int serve_attach(struct warden *w, const struct sb_request *q, const int *fds,
+			unsigned int count, struct answer *a)
+{
+	int link;
+
+	(void)w;
+	if (count == 1 && q->attach_type == 0)
+		link = bpf_raw_tracepoint_open(NULL, fds[0]);
+	else if (count == 2)
+		link = bpf_link_create(fds[0], fds[1], (enum bpf_attach_type)q->attach_type, NULL);
+	else
+		return -EINVAL;
+	if (link < 0)
+		return link;
+	a->fds[a->count++] = link;
+	return 0;
+}
+
+/* Only the configured workspace, shown at an absolute place that is not part of
+ * what every root has. */
+static int check_open(const struct warden *w, const struct sb_request *q)
+{
+	static const char *const taken[] = { "/proc", "/dev", "/sys", "/etc", "/usr", "/bin",
+					     "/sbin", "/lib", "/lib64" };
+	const struct sb_limits *l = &q->limits;
+
+	if (!w->config->workspace)
+		return -EPERM;
+	if (q->layer == 0 || q->at[0] != '/' || q->at[1] == '\0' || q->at[SB_PATH_MAX - 1])
+		return -EINVAL;
+	if (strstr(q->at, "/../") || strstr(q->at, "//") || strstr(q->at, "/./"))
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		size_t n = strlen(taken[i]);
+
+		if (strcmp(q->at, taken[i]) == 0 ||
+		    (i < 3 && strncmp(q->at, taken[i], n) == 0 && q->at[n] == '/'))
+			return -EEXIST;
+	}
+	if (l->memory_bytes < SB_MEMORY_MIN || l->pids == 0 || l->pids > SB_PIDS_MAX ||
+	    l->open_files < 8 || l->open_files > SB_NOFILE_MAX || l->cpu_milli == 0 ||
+	    l->cpu_milli > SB_CPU_MILLI_MAX || l->tmp_bytes == 0)
+		return -ERANGE;
+	return 0;
+}
+
+/* In a child: the warden's socket goes, its number stays taken, so that no fd
+ * of a call is ever 0, 1 or 2. */
+static void leave_warden(struct warden *w)
+{
+	if (dup2(1, w->sock) < 0)
+		_exit(1);
+}
+
+static int serve_open(struct warden *w, const struct sb_request *q, const int *fds,
+		      unsigned int count, struct answer *a)
+{
+	static struct sb_request request;
+	struct warden_session *s;
+	int pair[2];
+	pid_t pid;
+	int r;
+
+	a->reply.stage = SB_STAGE_REQUEST;
+	r = check_open(w, q);
+	if (r < 0)
+		return r;
+	if (count != 1 || find_session(w, q->session))
+		return -EINVAL;
+	s = find_session(w, "");
+	if (!s)
+		return -EUSERS;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	request = *q;
+	pid = fork();
+	if (pid == 0) {
+		int filter = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+
+		leave_warden(w);
+		(void)close(pair[0]);
+		keeper_main(w->config, &request, pair[1], filter);
+	}
+	r = pid < 0 ? -errno : 0;
+	(void)close(pair[1]);
+	if (r < 0) {
+		(void)close(pair[0]);
+		return r;
+	}
+	memcpy(s->id, q->session, sizeof(s->id));
+	s->keeper = pid;
+	a->fds[a->count++] = pair[0];
+	return 0;
+}
+
+static int end_session(struct warden_session *s)
+{
+	int r;
+
+	(void)waitpid(s->keeper, NULL, 0);
+	r = cgroup_remove_session(s->id);
+	memset(s, 0, sizeof(*s));
+	return r;
+}
+
+static int serve_closed(struct warden *w, const struct sb_request *q, const int *fds,
+			unsigned int count, struct answer *a)
+{
+	struct warden_session *s = find_session(w, q->session);
+
+	(void)fds;
+	(void)count;
+	(void)a;
+	return s ? end_session(s) : -ENOENT;
+}
+
+static _Noreturn void scan_child(const struct session_record *rec, int dir, uint32_t layer,
+				 int sock)
+{
+	AUTO_FD shift = -1;
+	AUTO_FD userns = -1;
+	AUTO_FD tree = -1;
+	AUTO_FD layer_dir = -1;
+	AUTO_FD upper = -1;
+	AUTO_FD ws = -1;
+	uint32_t inside = rec->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID;
+	struct sb_change failed = { .kind = SB_CHANGE_UNREAD };
+	int r;
+
+	r = session_open_workspace(rec, &ws);
+	if (r == 0)
+		r = ids_open_shift(rec->range, rec->owner, rec->group, inside, &shift);
+	if (r == 0)
+		r = root_map_workspace(ws, shift, &tree);
+	if (r == 0)
+		r = session_open_layer(dir, rec, layer, false, &layer_dir);
+	if (r == 0) {
+		upper = openat(layer_dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = upper < 0 ? -errno : ids_open_session(rec->range, &userns);
+	}
+	if (r == 0 && (setns(userns, CLONE_NEWUSER) < 0 || setresgid(0, 0, 0) < 0 ||
+		       setresuid(0, 0, 0) < 0))
+		r = -errno;
+	if (r == 0)
+		r = scan_layer(sock, upper, tree);
+	failed.error = r;
+	if (r < 0)
+		(void)io_send(sock, &failed, sizeof(failed), NULL, 0);
+	_exit(r < 0);
+}
+
+static _Noreturn void apply_child(const struct session_record *rec, int sock)
+{
+	AUTO_FD ws = -1;
+	struct sb_change failed = { .kind = SB_CHANGE_UNREAD };
+	int r;
+
+	(void)umask(022);
+	r = session_open_workspace(rec, &ws);
+	if (r == 0)
+		r = privs_become(rec->owner, rec->group);
+	if (r == 0)
+		r = apply_changes(sock, ws);
+	failed.error = r;
+	if (r < 0)
+		(void)io_send(sock, &failed, sizeof(failed), NULL, 0);
+	_exit(r < 0);
+}
+
+/* Both are children with a socket to the supervisor, and end by themselves. */
+static int serve_files(struct warden *w, const struct sb_request *q, const int *fds,
+		       unsigned int count, struct answer *a)
+{
+	static struct session_record rec;
+	AUTO_FD dir = -1;
+	int pair[2];
+	pid_t pid;
+	int r;
+
+	(void)fds;
+	(void)count;
+	a->reply.stage = SB_STAGE_STORE;
+	r = session_load(w->config, q->session, &rec, &dir);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		leave_warden(w);
+		(void)close(pair[0]);
+		if (q->verb == SB_VERB_SCAN)
+			scan_child(&rec, dir, q->layer, pair[1]);
+		apply_child(&rec, pair[1]);
+	}
+	r = pid < 0 ? -errno : 0;
+	(void)close(pair[1]);
+	if (r < 0) {
+		(void)close(pair[0]);
+		return r;
+	}
+	a->reply.pid = (uint32_t)pid;
+	a->reply.range = rec.range;
+	a->fds[a->count++] = pair[0];
+	return 0;
+}
+
+static int serve_remove(struct warden *w, const struct sb_request *q, const int *fds,
+			unsigned int count, struct answer *a)
+{
+	(void)fds;
+	(void)count;
+	a->reply.stage = SB_STAGE_STORE;
+	if (find_session(w, q->session))
+		return -EBUSY;
+	return session_remove(w->config, q->session);
+}
+
+static const struct {
+	int (*serve)(struct warden *w, const struct sb_request *q, const int *fds,
+		     unsigned int count, struct answer *a);
+	bool needs_id;
+} verbs[SB_VERB_COUNT] = {
+	[SB_VERB_ATTACH] = { serve_attach, false },
+	[SB_VERB_OPEN] = { serve_open, true },
+	[SB_VERB_CLOSED] = { serve_closed, true },
+	[SB_VERB_SCAN] = { serve_files, true },
+	[SB_VERB_APPLY] = { serve_files, true },
+	[SB_VERB_REMOVE] = { serve_remove, true },
+};
+
+static int serve(struct warden *w, const struct sb_request *q, const int *fds, unsigned int count,
+		 struct answer *a)
+{
+	a->reply.stage = SB_STAGE_REQUEST;
+	if (q->abi != SB_ABI || q->verb >= SB_VERB_COUNT || !verbs[q->verb].serve ||
+	    (q->flags & ~(uint32_t)SB_FLAGS_KNOWN) != 0)
+		return -EBADMSG;
+	if (verbs[q->verb].needs_id && !session_id_is_sound(q->session))
+		return -EINVAL;
+	return verbs[q->verb].serve(w, q, fds, count, a);
+}
+
+static void reap_helpers(struct warden *w)
+{
+	/* keepers are waited for by name, so that CLOSED knows they are gone */
+	for (;;) {
+		siginfo_t si = { 0 };
+		bool is_keeper = false;
+
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
+			return;
+		for (size_t i = 0; i < WARDEN_SESSIONS; i++)
+			is_keeper |= w->sessions[i].keeper == si.si_pid;
+		if (is_keeper)
+			return;
+		(void)waitpid(si.si_pid, NULL, 0);
+	}
+}
+
+static void remove_run_dir(const char *path)
+{
+	AUTO_FD dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dir >= 0) {
+		(void)unlinkat(dir, "operator.sock", 0);
+		(void)unlinkat(dir, "agent.sock", 0);
+	}
+	(void)rmdir(path);
+}
+
+/* No privilege that the work of sandbox/ does not need. */
+static int keep_needed(void)
+{
+	static const int needed[] = {
+		CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL, CAP_CHOWN,
+		CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD,
+		CAP_NET_ADMIN, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CAP_BPF,
+		CAP_PERFMON, CAP_SETFCAP,
+	};
+	cap_t caps = cap_init();
+	cap_t have = cap_get_proc();
+	int r = caps && have ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(needed); i++) {
+		cap_flag_value_t v = CAP_CLEAR;
+
+		(void)cap_get_flag(have, needed[i], CAP_PERMITTED, &v);
+		if (v == CAP_SET && (cap_set_flag(caps, CAP_PERMITTED, 1, &needed[i], CAP_SET) < 0 ||
+				     cap_set_flag(caps, CAP_EFFECTIVE, 1, &needed[i], CAP_SET) < 0))
+			r = -errno;
+	}
+	if (r == 0 && cap_set_proc(caps) < 0)
+		r = -errno;
+	(void)cap_free(caps);
+	(void)cap_free(have);
+	return r;
+}
+
+static _Noreturn void warden_main(struct warden *w)
+{
+	struct rlimit files;
+	struct sb_request q;
+	int fds[IO_FDS_MAX];
+	unsigned int count;
+	int r;
+
+	(void)prctl(PR_SET_NAME, "glovebox-warden");
+	/* a terminal's Ctrl-C is the supervisor's to answer */
+	(void)setsid();
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;	/* the scanner holds a fd for each level */
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    keep_needed() < 0)
+		_exit(1);
+	for (;;) {
+		struct answer a = { .reply = { .abi = SB_ABI } };
+
+		r = io_recv(w->sock, &q, sizeof(q), fds, &count);
+		if (r == 0 || (r < 0 && r != -EBADMSG))
+			break;
+		if (r == -EBADMSG)
+			count = 0;
+		a.reply.error = r < 0 ? r : serve(w, &q, fds, count, &a);
+		for (unsigned int i = 0; i < count; i++)
+			fd_done(&fds[i]);
+		r = io_send(w->sock, &a.reply, sizeof(a.reply), a.fds, a.count);
+		for (unsigned int i = 0; i < a.count; i++)
+			fd_done(&a.fds[i]);
+		reap_helpers(w);
+		if (r < 0)
+			break;
+	}
+	for (size_t i = 0; i < WARDEN_SESSIONS; i++)
+		if (w->sessions[i].id[0])
+			(void)end_session(&w->sessions[i]);
+	if (w->config->run_dir)
+		remove_run_dir(w->config->run_dir);
+	_exit(0);
+}
+
+int warden_start(const struct sb_config *config, int *ret_sock, pid_t *ret_pid)
+{
+	static struct warden w;
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0) {
+		int r = -errno;
+
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		return r;
+	}
+	if (pid == 0) {
+		w.config = config;
+		w.sock = pair[1];
+		/* stdio and everything else of the caller stays with the caller */
+		if (dup2(w.sock, 0) < 0)
+			_exit(1);
+		w.sock = 0;
+		(void)syscall(SYS_close_range, 1, ~0U, 0);
+		/* 0 is the socket; 1 and 2 must not be given to anything else */
+		if (open("/dev/null", O_RDWR) != 1 || open("/dev/null", O_RDWR) != 2)
+			_exit(1);
+		(void)fcntl(w.sock, F_SETFD, FD_CLOEXEC);
+		warden_main(&w);
+	}
+	(void)close(pair[1]);
+	*ret_sock = pair[0];
+	*ret_pid = pid;
+	return 0;
+}
+
+int warden_ask(int sock, const struct sb_request *q, const int *fds, unsigned int count,
+	       struct sb_reply *ret, int *ret_fds, unsigned int *ret_count)
+{
+	unsigned int n = 0;
+	int r;
+
+	r = io_send(sock, q, sizeof(*q), fds, count);
+	if (r < 0)
+		return r;
+	r = io_recv(sock, ret, sizeof(*ret), ret_fds, &n);
+	if (r <= 0)
+		return r == 0 ? -EPIPE : r;
+	*ret_count = n;
+	return 0;
+}
