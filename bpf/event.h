@@ -91,7 +91,7 @@ struct event {
 
 #ifndef __bpf__
 #define EVENT_HEAD_SIZE	offsetof(struct event, data)
-_Static_assert(EVENT_HEAD_SIZE == 136, "struct event changed size");
+_Static_assert(EVENT_HEAD_SIZE == 128, "struct event changed size");
 #endif
 
 /* What the kernel side knows of a call, found by its cgroup id. */

@@ -246,7 +246,7 @@ static __noinline int add_path(struct scratch *s, struct path *p, __u32 span)
 	}
 	len = (EVENT_PATH_MAX - s->off) & (EVENT_PATH_MAX - 1);
 	n = s->pos;
-	if (n + len > EVENT_DATA_MAX - EVENT_PATH_MAX)
+	if (n > EVENT_DATA_MAX - EVENT_PATH_MAX)
 		return 0;
 	bpf_probe_read_kernel(&s->e.data[n & (EVENT_DATA_MAX - 1)], len,
 			      &s->path[s->off & (EVENT_PATH_MAX - 1)]);
@@ -263,8 +263,8 @@ static __noinline int add_user_string(struct scratch *s, __u64 from, __u32 span)
 	if (!s)
 		return 0;
 	pos = s->pos;
-	if (pos > EVENT_DATA_MAX - 2 * EVENT_PATH_MAX)
-		pos = EVENT_DATA_MAX - 2 * EVENT_PATH_MAX;
+	if (pos > EVENT_DATA_MAX - EVENT_PATH_MAX)
+		return 0;
 	len = bpf_probe_read_user_str(&s->e.data[pos & (EVENT_DATA_MAX - 1)], EVENT_PATH_MAX,
 				      (void *)from);
 	if (len <= 0) {
@@ -286,7 +286,7 @@ static __noinline int add_user_bytes(struct scratch *s, __u64 from, __u32 len, _
 	if (!s)
 		return 0;
 	pos = s->pos;
-	if (pos > EVENT_DATA_MAX - 2 * EVENT_PATH_MAX)
+	if (pos > EVENT_DATA_MAX - EVENT_PATH_MAX)
 		return 0;
 	if (len > EVENT_ARGV_MAX - 1) {
 		len = EVENT_ARGV_MAX - 1;

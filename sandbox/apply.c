@@ -20,6 +20,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/base/path.h"
 #include "sandbox/sys.h"
 #include "sandbox/wire.h"
 
@@ -116,33 +117,12 @@ static int write_dir(const struct place *p, const struct sb_change *c)
 	return fchmod(fd, c->mode & 0777) < 0 ? -errno : 0;
 }
 
-/* Whether following `target` from `depth` directories below the workspace
- * leaves it, if no other link is on the way. */
-static bool target_leaves(const char *target, int depth)
-{
-	if (target[0] == '/')
-		return true;
-	while (*target) {
-		size_t n = strcspn(target, "/");
-
-		if (n == 2 && target[0] == '.' && target[1] == '.')
-			depth--;
-		else if (n > 0 && !(n == 1 && target[0] == '.'))
-			depth++;
-		if (depth < 0)
-			return true;
-		target += n;
-		target += *target == '/';
-	}
-	return false;
-}
-
-static int write_link(const struct place *p, const struct sb_change *c, int depth)
+static int write_link(const struct place *p, const struct sb_change *c, bool leaves)
 {
 	char temp[32];
 	int r;
 
-	if (!c->allow_escape && target_leaves(c->target, depth))
+	if (!c->allow_escape && leaves)
 		return -EXDEV;
 	r = temp_name(temp);
 	if (r < 0)
@@ -164,23 +144,16 @@ static int remove_one(const struct place *p, const struct sb_change *c)
 	return unlinkat(p->dir, p->name, flags) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int depth_of(const char *path)
-{
-	int depth = 0;
-
-	for (; *path; path++)
-		depth += *path == '/';
-	return depth;
-}
-
 static int apply_one(int workspace, struct sb_change *c, int content)
 {
 	struct place p = { .dir = -1 };
-	int depth, r;
+	bool leaves;
+	int r;
 
 	if (c->path[SB_PATH_MAX - 1] || c->target[SB_PATH_MAX - 1])
 		return -EINVAL;
-	depth = depth_of(c->path);
+	/* before find_place() cuts the path in two */
+	leaves = path_link_leaves(c->path, c->target);
 	r = find_place(workspace, c->path, &p);
 	if (r < 0)
 		return r;
@@ -192,7 +165,7 @@ static int apply_one(int workspace, struct sb_change *c, int content)
 		r = write_dir(&p, c);
 		break;
 	case SB_CHANGE_LINK:
-		r = write_link(&p, c, depth);
+		r = write_link(&p, c, leaves);
 		break;
 	case SB_CHANGE_GONE:
 		r = remove_one(&p, c);

@@ -34,7 +34,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/network.h"
 #include "sandbox/root.h"
-#include "sandbox/session.h"
+#include "sandbox/store.h"
 #include "sandbox/sys.h"
 
 /* Calls of one session at once: DESIGN.md asks for 64 running. */
@@ -51,7 +51,7 @@ struct keeper_call {
 struct keeper {
 	const struct sb_config *config;
 	const struct sb_request *request;
-	struct session_record record;
+	struct store_record record;
 	struct cgroup_session cgroup;
 	struct jail_session jail;
 	uint32_t landlock_abi;
@@ -99,7 +99,7 @@ static uint32_t hash_id(const char *id)
 
 static int open_store(struct keeper *k)
 {
-	struct session_record *rec = &k->record;
+	struct store_record *rec = &k->record;
 	AUTO_FD ws = -1;
 	struct stat st;
 
@@ -118,7 +118,7 @@ static int open_store(struct keeper *k)
 	if (strlen(k->config->workspace) >= sizeof(rec->workspace))
 		return -ENAMETOOLONG;
 	(void)strncpy(rec->workspace, k->config->workspace, sizeof(rec->workspace) - 1);
-	return session_create(k->config, k->request->session, rec, &k->dir);
+	return store_create(k->config, k->request->session, rec, &k->dir);
 }
 
 static _Noreturn void build_in_child(struct keeper *k, const struct root_plan *plan, int sock)
@@ -232,7 +232,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	int r;
 
 	*ret_stage = SB_STAGE_WORKSPACE;
-	r = session_open_workspace(&k->record, &ws);
+	r = store_open_workspace(&k->record, &ws);
 	if (r == 0)
 		r = ids_open_shift(k->record.range, k->record.owner, k->record.group, plan.inside,
 				   &shift);
@@ -241,7 +241,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	if (r < 0)
 		return r;
 	*ret_stage = SB_STAGE_STORE;
-	r = session_open_layer(k->dir, &k->record, k->request->layer, true, &layer_dir);
+	r = store_open_layer(k->dir, &k->record, k->request->layer, true, &layer_dir);
 	if (r < 0)
 		return r;
 	layer = open_tree(layer_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
@@ -510,6 +510,6 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 	(void)retire_all(&k);
 	/* a session that never was leaves nothing on disk */
 	if (reply.error < 0 && k.dir >= 0)
-		(void)session_remove(config, request->session);
+		(void)store_remove(config, request->session);
 	_exit(reply.error == 0 ? 0 : 1);
 }

@@ -35,7 +35,7 @@
 #include "sandbox/privs.h"
 #include "sandbox/root.h"
 #include "sandbox/scan.h"
-#include "sandbox/session.h"
+#include "sandbox/store.h"
 #include "sandbox/sys.h"
 
 /* One range of user ids each, and range 0 is ours. */
@@ -183,7 +183,7 @@ static int serve_closed(struct warden *w, const struct sb_request *q, const int 
 	return s ? end_session(s) : -ENOENT;
 }
 
-static _Noreturn void scan_child(const struct session_record *rec, int dir, uint32_t layer,
+static _Noreturn void scan_child(const struct store_record *rec, int dir, uint32_t layer,
 				 int sock)
 {
 	AUTO_FD shift = -1;
@@ -196,13 +196,13 @@ static _Noreturn void scan_child(const struct session_record *rec, int dir, uint
 	struct sb_change failed = { .kind = SB_CHANGE_UNREAD };
 	int r;
 
-	r = session_open_workspace(rec, &ws);
+	r = store_open_workspace(rec, &ws);
 	if (r == 0)
 		r = ids_open_shift(rec->range, rec->owner, rec->group, inside, &shift);
 	if (r == 0)
 		r = root_map_workspace(ws, shift, &tree);
 	if (r == 0)
-		r = session_open_layer(dir, rec, layer, false, &layer_dir);
+		r = store_open_layer(dir, rec, layer, false, &layer_dir);
 	if (r == 0) {
 		upper = openat(layer_dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		r = upper < 0 ? -errno : ids_open_session(rec->range, &userns);
@@ -218,14 +218,14 @@ static _Noreturn void scan_child(const struct session_record *rec, int dir, uint
 	_exit(r < 0);
 }
 
-static _Noreturn void apply_child(const struct session_record *rec, int sock)
+static _Noreturn void apply_child(const struct store_record *rec, int sock)
 {
 	AUTO_FD ws = -1;
 	struct sb_change failed = { .kind = SB_CHANGE_UNREAD };
 	int r;
 
 	(void)umask(022);
-	r = session_open_workspace(rec, &ws);
+	r = store_open_workspace(rec, &ws);
 	if (r == 0)
 		r = privs_become(rec->owner, rec->group);
 	if (r == 0)
@@ -240,7 +240,7 @@ static _Noreturn void apply_child(const struct session_record *rec, int sock)
 static int serve_files(struct warden *w, const struct sb_request *q, const int *fds,
 		       unsigned int count, struct answer *a)
 {
-	static struct session_record rec;
+	static struct store_record rec;
 	AUTO_FD dir = -1;
 	int pair[2];
 	pid_t pid;
@@ -249,7 +249,7 @@ static int serve_files(struct warden *w, const struct sb_request *q, const int *
 	(void)fds;
 	(void)count;
 	a->reply.stage = SB_STAGE_STORE;
-	r = session_load(w->config, q->session, &rec, &dir);
+	r = store_load(w->config, q->session, &rec, &dir);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -282,7 +282,7 @@ static int serve_remove(struct warden *w, const struct sb_request *q, const int 
 	a->reply.stage = SB_STAGE_STORE;
 	if (find_session(w, q->session))
 		return -EBUSY;
-	return session_remove(w->config, q->session);
+	return store_remove(w->config, q->session);
 }
 
 static const struct {
@@ -305,7 +305,7 @@ static int serve(struct warden *w, const struct sb_request *q, const int *fds, u
 	if (q->abi != SB_ABI || q->verb >= SB_VERB_COUNT || !verbs[q->verb].serve ||
 	    (q->flags & ~(uint32_t)SB_FLAGS_KNOWN) != 0)
 		return -EBADMSG;
-	if (verbs[q->verb].needs_id && !session_id_is_sound(q->session))
+	if (verbs[q->verb].needs_id && !store_id_is_sound(q->session))
 		return -EINVAL;
 	return verbs[q->verb].serve(w, q, fds, count, a);
 }
@@ -444,21 +444,5 @@ int warden_start(const struct sb_config *config, int *ret_sock, pid_t *ret_pid)
 	(void)close(pair[1]);
 	*ret_sock = pair[0];
 	*ret_pid = pid;
-	return 0;
-}
-
-int warden_ask(int sock, const struct sb_request *q, const int *fds, unsigned int count,
-	       struct sb_reply *ret, int *ret_fds, unsigned int *ret_count)
-{
-	unsigned int n = 0;
-	int r;
-
-	r = io_send(sock, q, sizeof(*q), fds, count);
-	if (r < 0)
-		return r;
-	r = io_recv(sock, ret, sizeof(*ret), ret_fds, &n);
-	if (r <= 0)
-		return r == 0 ? -EPIPE : r;
-	*ret_count = n;
 	return 0;
 }

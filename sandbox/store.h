@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* sandbox/session.h - a session on disk, as the warden knows it. */
-#ifndef SANDBOX_SESSION_H
-#define SANDBOX_SESSION_H
+/* sandbox/store.h - a session on disk, as the warden knows it. */
+#ifndef SANDBOX_STORE_H
+#define SANDBOX_STORE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,13 +11,13 @@
 
 /*
  * <state>/sessions/<id>/		root, group of the supervisor, 01770
- *	record				root, 0600: struct session_record
+ *	record				root, 0600: struct store_record
  *	layers/<n>/{upper,work}		root, 0700; upper is the agent's
  *	session.json, events/, ...	the supervisor's
  *
  * The sticky bit keeps the supervisor from replacing what is root's.
  */
-struct session_record {
+struct store_record {
 	uint32_t abi;
 	uint32_t range;			/* first id */
 	uint32_t flags;			/* enum sb_flag */
@@ -31,24 +31,24 @@ struct session_record {
 };
 
 /* "s-" and ten of a-z0-9, and nothing else. */
-bool session_id_is_sound(const char id[SB_ID_MAX]);
+bool store_id_is_sound(const char id[SB_ID_MAX]);
 
 /* Opens the workspace of the record and checks that it is still the same. */
-int session_open_workspace(const struct session_record *rec, int *ret_fd);
+int store_open_workspace(const struct store_record *rec, int *ret_fd);
 
 /* Makes the directories and the record. Gives the session's directory. */
-int session_create(const struct sb_config *config, const char *id, struct session_record *rec,
+int store_create(const struct sb_config *config, const char *id, struct store_record *rec,
 		   int *ret_dir);
 
 /* Opens a session that is there. */
-int session_load(const struct sb_config *config, const char *id, struct session_record *ret_rec,
+int store_load(const struct sb_config *config, const char *id, struct store_record *ret_rec,
 		 int *ret_dir);
 
 /* Opens layer `number` as a directory; makes it when asked to. */
-int session_open_layer(int dir, const struct session_record *rec, uint32_t number, bool make,
+int store_open_layer(int dir, const struct store_record *rec, uint32_t number, bool make,
 		       int *ret_fd);
 
 /* Removes all of it. */
-int session_remove(const struct sb_config *config, const char *id);
+int store_remove(const struct sb_config *config, const char *id);
 
 #endif

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sandbox/session.c - a session on disk, as the warden knows it.
+ * sandbox/store.c - a session on disk, as the warden knows it.
  *
  * The record is of fixed size and compared with ==: the warden reads no
  * session.json, which is the supervisor's.
  */
-#include "sandbox/session.h"
+#include "sandbox/store.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include "sandbox/base/io.h"
 #include "sandbox/sys.h"
 
-bool session_id_is_sound(const char id[SB_ID_MAX])
+bool store_id_is_sound(const char id[SB_ID_MAX])
 {
 	if (id[0] != 's' || id[1] != '-' || id[12] != '\0')
 		return false;
@@ -43,7 +43,7 @@ static int open_sessions(const struct sb_config *config, int *ret_fd)
 	return 0;
 }
 
-int session_open_workspace(const struct session_record *rec, int *ret_fd)
+int store_open_workspace(const struct store_record *rec, int *ret_fd)
 {
 	AUTO_FD fd = -1;
 	struct stat st;
@@ -59,7 +59,7 @@ int session_open_workspace(const struct session_record *rec, int *ret_fd)
 	return 0;
 }
 
-int session_create(const struct sb_config *config, const char *id, struct session_record *rec,
+int store_create(const struct sb_config *config, const char *id, struct store_record *rec,
 		   int *ret_dir)
 {
 	AUTO_FD sessions = -1;
@@ -89,10 +89,10 @@ int session_create(const struct sb_config *config, const char *id, struct sessio
 	return 0;
 }
 
-int session_load(const struct sb_config *config, const char *id, struct session_record *ret_rec,
+int store_load(const struct sb_config *config, const char *id, struct store_record *ret_rec,
 		 int *ret_dir)
 {
-	struct session_record rec;
+	struct store_record rec;
 	AUTO_FD sessions = -1;
 	AUTO_FD dir = -1;
 	AUTO_FD file = -1;
@@ -130,7 +130,7 @@ static int make_owned(int parent, const char *name, uid_t owner, mode_t mode)
 	return 0;
 }
 
-int session_open_layer(int dir, const struct session_record *rec, uint32_t number, bool make,
+int store_open_layer(int dir, const struct store_record *rec, uint32_t number, bool make,
 		       int *ret_fd)
 {
 	uint32_t owner = rec->range + (rec->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID);
@@ -149,7 +149,7 @@ int session_open_layer(int dir, const struct session_record *rec, uint32_t numbe
 		struct stat st;
 
 		/* the overlay's root takes its mode from the upper directory */
-		r = session_open_workspace(rec, &ws);
+		r = store_open_workspace(rec, &ws);
 		if (r == 0 && fstat(ws, &st) < 0)
 			r = -errno;
 		if (r == 0)
@@ -190,7 +190,7 @@ static int remove_tree(int parent, const char *name)
 	return r;
 }
 
-int session_remove(const struct sb_config *config, const char *id)
+int store_remove(const struct sb_config *config, const char *id)
 {
 	AUTO_FD sessions = -1;
 	int r;

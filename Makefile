@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+# One Makefile, no recursion; everything is built below build/. V=1 shows commands.
+
+B := build
+CC := gcc
+CLANG := clang
+BPFTOOL := $(shell command -v bpftool || echo /usr/sbin/bpftool)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wformat=2 \
+	-Wno-format-nonliteral
+WERROR :=
+OPT := -O2 -g -D_FORTIFY_SOURCE=2
+HARDEN := -fstack-protector-strong -fPIE -Wl,-z,relro,-z,now -pie
+SAN :=
+PKGS := libseccomp libcap libnl-3.0 libnl-route-3.0 libcjson libbpf libsystemd libcrypto
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS = $(shell pkg-config --libs $(PKGS))
+CPPFLAGS := -D_GNU_SOURCE -I.
+CFLAGS = -std=gnu11 $(OPT) $(WARN) $(WERROR) $(SAN) -fstack-protector-strong -fPIE -pthread
+
+SANDBOX := $(wildcard sandbox/*.c sandbox/base/*.c)
+SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c))
+LIB_OBJ := $(SANDBOX:%.c=$(B)/%.o) $(SUPERVISOR:%.c=$(B)/%.o)
+DIFF_OBJ := $(addprefix $(B)/,supervisor/diff/main.o supervisor/changes.o supervisor/text.o \
+	supervisor/policy.o sandbox/base/io.o sandbox/base/path.o sandbox/warden_ask.o)
+BPF_OBJ := $(B)/bpf/watch.bpf.o $(B)/bpf/feature.bpf.o
+SKEL := $(BPF_OBJ:%.bpf.o=%.skel.h)
+UNIT := $(wildcard tests/unit/*.c)
+JAIL := $(wildcard tests/jail/*.c)
+STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/*.c))
+
+.PHONY: all help check-unit check-jail check-e2e test test-kernels lint format format-check asan \
+	bench tidy install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-probe ## build everything into build/
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+		awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+$(B)/%.bpf.o: %.bpf.c bpf/kernel.h bpf/event.h
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -O2 -g -target bpf -D__TARGET_ARCH_x86 -Wall -I. -c $< -o $@
+
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
+
+$(B)/%.o: %.c | $(SKEL)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/supervisor/diff/main.o: PKG_CFLAGS += $(shell pkg-config --cflags libgit2)
+
+$(B)/glovebox: $(B)/supervisor/main.o $(LIB_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(HARDEN) $^ -o $@ $(PKG_LIBS)
+
+$(B)/glovebox-diff: $(DIFF_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(HARDEN) $^ -o $@ $(shell pkg-config --libs libgit2 libcrypto)
+
+$(B)/glovebox-probe: tools/probe.c
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -static $< -o $@
+
+$(B)/stimuli/%: tests/stimuli/%.c
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 -O2 $(WARN) -static $< -o $@ -pthread
+
+$(B)/tests/unit: $(UNIT:%.c=$(B)/%.o) $(LIB_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(PKG_LIBS) -lcriterion
+
+$(B)/tests/jail: $(JAIL:%.c=$(B)/%.o) $(LIB_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(PKG_LIBS) -lcriterion
+
+$(B)/tests/jail $(B)/tests/unit: | $(B)/tests
+$(B)/tests:
+	@mkdir -p $@
+
+check-unit: $(B)/tests/unit $(BPF_OBJ) ## unit tests: no privileges, a few seconds
+	$(Q)$(B)/tests/unit --jobs 2 $(T)
+
+check-jail: all $(B)/tests/jail $(STIMULI) ## stages and refusals, in real sandboxes (root)
+	$(Q)$(B)/tests/jail --jobs 2 $(T)
+
+check-e2e: all $(STIMULI) ## the real binary, end to end, and the attacks (root)
+	$(Q)python3 -m pytest -q -p no:cacheprovider tests/e2e tests/escape $(T)
+
+test: check-unit check-jail check-e2e ## all suites
+
+test-kernels: all $(STIMULI) ## the same on Debian's own kernel in qemu (SHORT=1: one boot)
+	$(Q)tests/kernels/run
+
+bench: all $(STIMULI) ## figures, in ratios measured side by side (SHORT=1: fewer runs)
+	$(Q)python3 tests/bench/bench.py
+
+lint: ## arrows, sizes, format, shellcheck, states only set by their setter
+	$(Q)scripts/lint
+
+format: ## clang-format everything in place
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+asan: ## unit tests under ASan and UBSan
+	$(Q)$(MAKE) --no-print-directory B=build/asan OPT='-O1 -g' \
+		SAN='-fsanitize=address,undefined -fno-omit-frame-pointer' check-unit
+
+install: all ## into $(DESTDIR)/usr/local
+	install -d $(DESTDIR)/usr/local/bin
+	install -m 755 $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-probe $(DESTDIR)/usr/local/bin
+
+clean: ## remove build/
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * supervisor/decode.c - a record of the ring becomes an event.
+ *
+ * Runs in the monitor's thread, without privilege. The record was filled by our
+ * own programs, but from what the tool gave: lengths are checked before they are
+ * used, and every byte of a name is escaped on its way out.
+ */
+#include "supervisor/decode.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "supervisor/profile.h"
+#include "supervisor/syscalls.h"
+
+struct span {
+	const char *at;
+	size_t len;
+};
+
+bool decode_is_sound(const void *record, size_t size)
+{
+	const struct event *e = record;
+	size_t sum = EVENT_HEAD_SIZE;
+
+	if (size < EVENT_HEAD_SIZE || size > sizeof(struct event))
+		return false;
+	if (e->kind == EVENT_NONE || e->kind > EVENT_FOREIGN || e->slot >= WATCH_SLOTS)
+		return false;
+	for (int i = 0; i < EVENT_SPAN_COUNT; i++)
+		sum += e->len[i];
+	return sum <= size;
+}
+
+/* Spans lie in the order of their enum. */
+static struct span get_span(const struct event *e, enum event_span which)
+{
+	size_t off = 0;
+
+	for (int i = 0; i < (int)which; i++)
+		off += e->len[i];
+	return (struct span){ e->data + off, e->len[which] };
+}
+
+/* Joins and folds "//", "/./": the text of a path, not a walk along it. */
+static void join_path(struct text *out, struct span base, struct span path)
+{
+	if (path.len == 0 || path.at[0] != '/') {
+		text_add_n(out, base.at, base.len);
+		if (base.len == 0 || base.at[base.len - 1] != '/')
+			text_add(out, "/");
+	}
+	for (size_t i = 0; i < path.len;) {
+		size_t n = 0;
+
+		while (i + n < path.len && path.at[i + n] != '/')
+			n++;
+		if (!(n == 0 && i > 0) && !(n == 1 && path.at[i] == '.')) {
+			text_add_n(out, path.at + i, n);
+			if (i + n < path.len)
+				text_add(out, "/");
+		}
+		i += n + 1;
+	}
+	/* "dir/." and "dir/" name the directory */
+	while (out->len > 1 && out->at[out->len - 1] == '/')
+		out->at[--out->len] = '\0';
+}
+
+static void path_of(const struct event *e, bool second, struct text *out)
+{
+	struct span path = get_span(e, second ? EVENT_SPAN_PATH2 : EVENT_SPAN_PATH);
+	struct span base = get_span(e, second ? EVENT_SPAN_BASE2 : EVENT_SPAN_BASE);
+
+	if (e->flags & EVENT_F_KERNEL)
+		text_add_n(out, path.at, path.len);
+	else
+		join_path(out, base, path);
+}
+
+static void add_json_text(struct text *t, const char *key, const struct text *value)
+{
+	text_printf(t, ",\"%s\":", key);
+	text_add_json(t, value->at ? value->at : "", value->len);
+}
+
+static struct text *begin(const struct event *e, const struct decode_target *to, const char *kind)
+{
+	struct text *t = stream_begin(to->stream, kind, &to->call, e->when_ns);
+
+	text_printf(t, ",\"pid\":%u,\"ppid\":%u,\"host_pid\":%u,\"comm\":", e->pid, e->ppid,
+		    e->host_pid);
+	text_add_json(t, e->comm, strnlen(e->comm, sizeof(e->comm)));
+	return t;
+}
+
+static void add_error(struct text *t, int64_t ret)
+{
+	const char *name = ret < 0 && ret >= -4095 ? strerrorname_np((int)-ret) : NULL;
+
+	if (name)
+		text_printf(t, ",\"error\":\"%s\"", name);
+	else if (ret < 0)
+		text_printf(t, ",\"error\":\"%lld\"", (long long)-ret);
+}
+
+static struct text *human(const struct decode_target *to, enum stream_level least,
+			  const struct event *e, const char *kind)
+{
+	struct text *h = stream_human(to->stream, least);
+
+	if (h) {
+		text_printf(h, "glovebox: %-13s %5u ", kind, e->pid);
+		text_add_safe(h, e->comm, strnlen(e->comm, sizeof(e->comm)));
+		text_add(h, " ");
+	}
+	return h;
+}
+
+static void human_path(const struct decode_target *to, const struct event *e, const char *kind,
+		       const struct text *a, const struct text *b)
+{
+	struct text *h = human(to, STREAM_ALL, e, kind);
+
+	if (!h)
+		return;
+	text_add_safe(h, a->at ? a->at : "", a->len);
+	if (b && b->len > 0) {
+		text_add(h, " -> ");
+		text_add_safe(h, b->at, b->len);
+	}
+	text_add(h, "\n");
+}
+
+/* Emits a `denied` event; the human line only for the first of its kind. */
+static void emit_denied(const struct event *e, const struct decode_target *to, const char *syscall,
+			struct denial *d)
+{
+	struct text *t = begin(e, to, "denied");
+	struct text *h;
+	struct denial kept = { .layer = d->layer, .rule = d->rule, .why = d->why };
+
+	text_printf(t, ",\"layer\":\"%s\",\"syscall\":\"%s\"", d->layer, syscall);
+	if (d->subject.len > 0)
+		add_json_text(t, strcmp(d->layer, "network") == 0 ? "addr" :
+				 strcmp(d->layer, "files") == 0 ? "path" : "argument", &d->subject);
+	add_error(t, e->ret);
+	text_printf(t, ",\"phase\":\"pre\",\"rule\":\"%s\",\"why\":", d->rule);
+	text_add_json(t, d->why, strlen(d->why));
+	add_json_text(t, "suggest", &d->suggest);
+	text_add_n(&kept.subject, d->subject.at ? d->subject.at : "", d->subject.len);
+	text_add_n(&kept.suggest, d->suggest.at ? d->suggest.at : "", d->suggest.len);
+	if (tally_denied(to->tally, syscall, d)) {
+		h = human(to, STREAM_NORMAL, e, "denied");
+		if (h) {
+			text_printf(h, "%s ", syscall);
+			if (kept.subject.len > 0) {
+				text_add_safe(h, kept.subject.at, kept.subject.len);
+				text_add(h, " ");
+			}
+			text_printf(h, "[%s] %s; to allow it: ", kept.layer, kept.why);
+			text_add_safe(h, kept.suggest.at, kept.suggest.len);
+			text_add(h, "\n");
+		}
+	}
+	denial_done(&kept);
+	stream_end(to->stream);
+}
+
+static void emit_exec(const struct event *e, const struct decode_target *to)
+{
+	struct span exe = get_span(e, EVENT_SPAN_PATH);
+	struct span cwd = get_span(e, EVENT_SPAN_BASE);
+	struct span argv = get_span(e, EVENT_SPAN_PATH2);
+	struct text *t = begin(e, to, "proc.exec");
+	struct text *h;
+
+	text_add(t, ",\"exe\":");
+	text_add_json(t, exe.at, exe.len);
+	text_add(t, ",\"argv\":");
+	tally_add_argv(t, argv.at, argv.len);
+	text_add(t, ",\"cwd\":");
+	text_add_json(t, cwd.at, cwd.len);
+	if (e->flags & EVENT_F_CUT)
+		text_add(t, ",\"argv_cut\":true");
+	tally_exec(to->tally, e->pid, e->ppid, exe.at, exe.len, argv.at, argv.len);
+	h = human(to, STREAM_ALL, e, "proc.exec");
+	if (h) {
+		for (size_t i = 0; i < argv.len;) {
+			size_t n = strnlen(argv.at + i, argv.len - i);
+
+			text_add_safe(h, argv.at + i, n);
+			text_add(h, " ");
+			i += n + 1;
+		}
+		text_add(h, "\n");
+	}
+	stream_end(to->stream);
+}
+
+static void emit_exit(const struct event *e, const struct decode_target *to)
+{
+	int status = (int)e->ret;
+	struct text *t = begin(e, to, "proc.exit");
+	struct text *h = human(to, STREAM_ALL, e, "proc.exit");
+
+	if (WIFEXITED(status))
+		text_printf(t, ",\"exit_code\":%d,\"signal\":null", WEXITSTATUS(status));
+	else
+		text_printf(t, ",\"exit_code\":null,\"signal\":\"SIG%s\"",
+			    sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+	text_printf(t, ",\"utime_ns\":%llu,\"stime_ns\":%llu", (unsigned long long)e->args[0],
+		    (unsigned long long)e->args[1]);
+	tally_exit(to->tally, e->pid, status);
+	if (h)
+		text_printf(h, WIFEXITED(status) ? "exit %d\n" : "signal %d\n",
+			    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+	stream_end(to->stream);
+}
+
+struct address {
+	char text[INET6_ADDRSTRLEN + 1];
+	uint16_t port;
+	int family;
+	bool is_loopback;
+	struct span unix_path;
+};
+
+static bool address_of(const struct event *e, struct address *ret)
+{
+	struct span s = get_span(e, EVENT_SPAN_PATH);
+	const unsigned char *p = (const unsigned char *)s.at;
+	uint16_t family = 0;
+	size_t addr_at;
+
+	memset(ret, 0, sizeof(*ret));
+	if (s.len < sizeof(family))
+		return false;
+	memcpy(&family, p, sizeof(family));
+	ret->family = family;
+	if (family == AF_UNIX) {
+		ret->unix_path = (struct span){ s.at + 2, s.len - 2 };
+		return true;
+	}
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	/* the kernel's copy holds the address right behind the port; a user's
+	 * sockaddr_in6 has the flow label between */
+	addr_at = family == AF_INET6 && !(e->flags & EVENT_F_ADDR_K) ? 8 : 4;
+	if (s.len < addr_at + (family == AF_INET ? 4u : 16u))
+		return false;
+	memcpy(&ret->port, p + 2, sizeof(ret->port));
+	ret->port = ntohs(ret->port);
+	(void)inet_ntop(family, p + addr_at, ret->text, sizeof(ret->text));
+	ret->is_loopback = family == AF_INET ? p[addr_at] == 127 :
+					       strcmp(ret->text, "::1") == 0;
+	return true;
+}
+
+static void emit_address(const struct event *e, const struct decode_target *to,
+			 const struct syscall_row *row)
+{
+	bool is_connect = strcmp(row->kind, "net.connect") == 0;
+	const char *verdict = e->ret >= 0 ? "allowed" :
+			      e->ret == -EINPROGRESS ? "in progress" : "failed";
+	struct denial d;
+	struct address a;
+	struct text *t, *h;
+	bool is_denied;
+
+	if (!address_of(e, &a))
+		return;
+	is_denied = e->ret < 0 && a.family != AF_UNIX &&
+		    explain_address(a.text, a.port, a.is_loopback, (int)-e->ret, &d);
+	if (is_denied)
+		verdict = "denied";
+	t = begin(e, to, row->kind);
+	if (a.family == AF_UNIX) {
+		text_add(t, ",\"family\":\"unix\",\"path\":");
+		/* an abstract name begins with NUL and is not terminated */
+		text_add_json(t, a.unix_path.at, a.unix_path.len > 0 && a.unix_path.at[0] ?
+			      strnlen(a.unix_path.at, a.unix_path.len) : a.unix_path.len);
+	} else {
+		text_printf(t, ",\"family\":\"%s\",\"addr\":\"%s\",\"port\":%u,\"addr_src\":\"%s\"",
+			    a.family == AF_INET ? "inet" : "inet6", a.text, a.port,
+			    e->flags & EVENT_F_ADDR_K ? "kernel" : "user");
+		if (is_connect)
+			tally_connect(to->tally, a.text, a.port, verdict);
+	}
+	text_printf(t, ",\"verdict\":\"%s\"", verdict);
+	add_error(t, e->ret);
+	if (is_denied)
+		text_printf(t, ",\"rule\":\"%s\"", d.rule);
+	h = human(to, STREAM_ALL, e, row->kind);
+	if (h)
+		text_printf(h, "%s %u %s\n", a.text, a.port, verdict);
+	stream_end(to->stream);
+	if (is_denied)
+		emit_denied(e, to, row->name, &d);
+}
+
+static void add_details(struct text *t, const struct event *e, const struct syscall_row *row)
+{
+	bool by_fd = row->shape.flags & WATCH_FD;
+	/* arguments behind the path, or behind the fd */
+	unsigned int next = by_fd ? 1 : row->shape.path;
+
+	if (strcmp(row->kind, "file.chmod") == 0 || strcmp(row->kind, "file.mkdir") == 0)
+		text_printf(t, ",\"mode\":\"%04o\"", (unsigned int)e->args[next] & 07777);
+	else if (strcmp(row->kind, "file.chown") == 0)
+		text_printf(t, ",\"uid\":%d,\"gid\":%d", (int)e->args[next], (int)e->args[next + 1]);
+	else if (strcmp(row->kind, "file.truncate") == 0)
+		text_printf(t, ",\"size\":%llu", (unsigned long long)e->args[1]);
+	else if (row->shape.flags & WATCH_OPEN)
+		text_printf(t, ",\"flags\":%llu", (unsigned long long)e->args[5]);
+}
+
+static void emit_file(const struct event *e, const struct decode_target *to,
+		      const struct syscall_row *row)
+{
+	const char *kind = e->flags & EVENT_F_CREATED ? "file.create" : row->kind;
+	bool is_link = strcmp(row->kind, "file.symlink") == 0;
+	AUTO_TEXT path = { 0 };
+	AUTO_TEXT path2 = { 0 };
+	struct denial d;
+	struct text *t;
+
+	path_of(e, false, &path);
+	if (row->shape.path2 && is_link) {
+		struct span target = get_span(e, EVENT_SPAN_PATH2);
+
+		text_add_n(&path2, target.at, target.len);
+	} else if (row->shape.path2) {
+		path_of(e, true, &path2);
+	}
+	if (e->ret < 0 && path.at &&
+	    (explain_path(to->view, path.at, (int)-e->ret, &d) ||
+	     (row->shape.path2 && !is_link && path2.at &&
+	      explain_path(to->view, path2.at, (int)-e->ret, &d)))) {
+		emit_denied(e, to, row->name, &d);
+		return;
+	}
+	if (e->ret == -ENOENT)
+		return;	/* an ordinary miss: compilers make thousands */
+	t = begin(e, to, kind);
+	add_json_text(t, "path", &path);
+	if (row->shape.path2)
+		add_json_text(t, is_link ? "target" : "to", &path2);
+	text_printf(t, ",\"path_src\":\"%s\"", e->flags & EVENT_F_PARTIAL ? "partial" :
+		    e->flags & EVENT_F_KERNEL ? "kernel" : "lexical");
+	if (e->flags & EVENT_F_FAULT)
+		text_add(t, ",\"arg_fault\":true");
+	add_details(t, e, row);
+	add_error(t, e->ret);
+	human_path(to, e, kind, &path, row->shape.path2 ? &path2 : NULL);
+	stream_end(to->stream);
+}
+
+static void emit_signal(const struct event *e, const struct decode_target *to,
+			const struct syscall_row *row)
+{
+	struct text *t = begin(e, to, row->kind);
+	/* tgkill and rt_tgsigqueueinfo name the thread second, the signal third */
+	int sig = (int)e->args[strncmp(row->name, "tg", 2) == 0 ||
+			       strncmp(row->name, "rt_tg", 5) == 0 ? 2 : 1];
+	struct text *h = human(to, STREAM_ALL, e, row->kind);
+
+	text_printf(t, ",\"target\":%d,\"syscall\":\"%s\"", (int)e->args[0], row->name);
+	if (strcmp(row->kind, "proc.signal") == 0)
+		text_printf(t, ",\"signal\":\"SIG%s\"", sigabbrev_np(sig) ? sigabbrev_np(sig) : "0");
+	add_error(t, e->ret);
+	if (h)
+		text_printf(h, "%s %d\n", row->name, (int)e->args[0]);
+	stream_end(to->stream);
+}
+
+static void emit_foreign(const struct event *e, const struct decode_target *to)
+{
+	bool x32 = e->flags & EVENT_F_X32;
+	struct denial d = {
+		.layer = "seccomp", .rule = "syscalls.architecture",
+		.why = x32 ? "the x32 door into the kernel is closed: the process was killed" :
+			     "the 32-bit door into the kernel is closed: the process was killed",
+	};
+
+	text_printf(&d.subject, "%s system call %d", x32 ? "x32" : "i386", e->nr);
+	text_add(&d.suggest, "run the 64-bit build of the program");
+	emit_denied(e, to, "foreign", &d);
+}
+
+void decode_event(const struct event *e, const struct decode_target *to)
+{
+	const struct syscall_row *row;
+	struct denial d;
+	uint64_t args[6];
+
+	switch ((enum event_kind)e->kind) {
+	case EVENT_EXEC:
+		emit_exec(e, to);
+		return;
+	case EVENT_EXIT:
+		emit_exit(e, to);
+		return;
+	case EVENT_FOREIGN:
+		emit_foreign(e, to);
+		return;
+	case EVENT_DENIED:
+		memcpy(args, e->args, sizeof(args));
+		if (explain_syscall(e->nr, (int)-e->ret, args, &d)) {
+			emit_denied(e, to, profile_syscall_name(e->nr), &d);
+			return;
+		}
+		break;	/* the kernel answered so, not the filter: an ordinary failure */
+	case EVENT_SYSCALL:
+		break;
+	case EVENT_NONE:
+		return;
+	}
+	row = syscalls_find(e->nr);
+	if (!row)
+		return;
+	if (strncmp(row->kind, "net.", 4) == 0)
+		emit_address(e, to, row);
+	else if (strncmp(row->kind, "file.", 5) == 0)
+		emit_file(e, to, row);
+	else
+		emit_signal(e, to, row);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/explain.h - whose "no" was it, and what would allow it. */
+#ifndef SUPERVISOR_EXPLAIN_H
+#define SUPERVISOR_EXPLAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supervisor/text.h"
+
+/* What of a session decides what its calls may reach. Borrowed by explain_*. */
+struct explain_view {
+	const char *workspace;		/* as it is shown inside */
+	const char *const *read;	/* listed paths, ends with NULL */
+};
+
+struct denial {
+	const char *layer;	/* "seccomp", "files", "network" */
+	const char *rule;	/* the policy's key */
+	const char *why;	/* one sentence */
+	struct text subject;	/* path, address or argument: raw bytes; may be empty */
+	struct text suggest;	/* the smallest change of policy */
+};
+
+void denial_done(struct denial *d);
+
+/* A system call that the filter answered. False: it was not the filter. */
+bool explain_syscall(int nr, int error, const uint64_t args[6], struct denial *ret);
+
+/* A path that could not be opened or changed. False: not our doing. `error` is
+ * positive. Looks at the machine's own file system, without any privilege, to
+ * tell a file that is hidden from one that does not exist. */
+bool explain_path(const struct explain_view *v, const char *path, int error, struct denial *ret);
+
+/* An address that could not be reached. */
+bool explain_address(const char *addr, uint16_t port, bool is_loopback, int error,
+		     struct denial *ret);
+
+#endif

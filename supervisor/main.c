@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/main.c - the command line: a table of commands. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sandbox/base/fd.h"
+#include "supervisor/command.h"
+#include "supervisor/text.h"
+
+#ifndef GLOVEBOX_VERSION
+#define GLOVEBOX_VERSION "0.1.0"
+#endif
+
+static const struct {
+	const char *name;
+	int (*run)(char **argv);
+	const char *help;
+} commands[] = {
+	{ "run", command_run, "run a command in a sandbox, and watch it" },
+	{ "ps", command_ps, "list what runs" },
+	{ "pause", command_pause, "freeze a call, with a receipt" },
+	{ "resume", command_resume, "let it run again" },
+	{ "kill", command_kill, "end a call and all it started, with a receipt" },
+	{ "changes", command_changes, "list what a session changed" },
+	{ "diff", command_diff, "show what a session changed" },
+	{ "commit", command_commit, "apply a session's changes to the workspace" },
+	{ "discard", command_discard, "drop a session's changes" },
+	{ "doctor", command_doctor, "try every protection, and say what is in force" },
+	{ "version", command_version, "print the version" },
+};
+
+int command_fail(int status, const char *format, ...)
+{
+	AUTO_TEXT t = { 0 };
+	AUTO_TEXT safe = { 0 };
+	char line[4096];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	text_add_safe(&safe, line, strlen(line));
+	text_printf(&t, "glovebox: %s\n", safe.at ? safe.at : "");
+	(void)!write(STDERR_FILENO, t.at, t.len);
+	return status;
+}
+
+int command_version(char **argv)
+{
+	(void)argv;
+	(void)puts("glovebox " GLOVEBOX_VERSION);
+	return EXIT_DONE;
+}
+
+static int help(void)
+{
+	(void)puts("usage: glovebox COMMAND [options]\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		(void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
+	(void)puts("\n`glovebox COMMAND --help` tells more.");
+	return EXIT_DONE;
+}
+
+/* 0, 1 and 2 are taken, whatever we were started with: a socket there would be
+ * written to as if it were a terminal. */
+static void fill_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= 2);
+	fd_done(&fd);
+}
+
+int main(int argc, char **argv)
+{
+	const char *names[ARRAY_SIZE(commands)];
+	const char *nearest;
+
+	fill_stdio();
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0)
+		return argc < 2 ? help(), EXIT_USAGE : help();
+	if (strcmp(argv[1], "--version") == 0)
+		return command_version(argv);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		names[i] = commands[i].name;
+		if (strcmp(commands[i].name, argv[1]) == 0)
+			return commands[i].run(argv + 1);
+	}
+	nearest = text_nearest(argv[1], names, ARRAY_SIZE(commands));
+	return command_fail(EXIT_USAGE, "there is no command \"%s\"%s%s%s; `glovebox help` lists them",
+			    argv[1], nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+			    nearest ? "\"?" : "");
+}

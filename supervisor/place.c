@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/place.c - where things lie on this machine. */
+#include "supervisor/place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "sandbox/base/fd.h"
+
+#define STATE_DIR	"/var/lib/glovebox"
+#define RUN_DIR		"/run/glovebox"
+#define OPERATORS	"glovebox"	/* whose members may reach in; optional */
+
+const char *place_state(void)
+{
+	const char *dir = getenv("GLOVEBOX_STATE");
+
+	return dir && dir[0] == '/' ? dir : STATE_DIR;
+}
+
+const char *place_run(void)
+{
+	const char *dir = getenv("GLOVEBOX_RUN");
+
+	return dir && dir[0] == '/' ? dir : RUN_DIR;
+}
+
+static int fail(struct text *why, const char *what, const char *path, int r)
+{
+	text_printf(why, "cannot %s ", what);
+	text_add_safe(why, path, strlen(path));
+	text_printf(why, ": %s", strerror(-r));
+	return r;
+}
+
+/* Of root and writable by nobody else: what lies below is trusted. */
+static int make_trusted(const char *path, mode_t mode, struct text *why)
+{
+	struct stat st;
+
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return fail(why, "make", path, -errno);
+	if (lstat(path, &st) < 0)
+		return fail(why, "look at", path, -errno);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & 022))
+		return fail(why, "trust (root's, and writable by nobody else)", path, -EPERM);
+	return 0;
+}
+
+int place_prepare(const char *id, char ret_dir[PATH_MAX], struct text *why)
+{
+	int r;
+
+	r = make_trusted(place_state(), 0711, why);
+	if (r == 0)
+		r = make_trusted(place_run(), 0755, why);
+	if (r < 0)
+		return r;
+	if (snprintf(ret_dir, PATH_MAX, "%s/%s", place_run(), id) >= PATH_MAX)
+		return fail(why, "use", place_run(), -ENAMETOOLONG);
+	if (mkdir(ret_dir, 0711) < 0)
+		return fail(why, "make", ret_dir, -errno);
+	return 0;
+}
+
+int place_listen(const char *dir, int *ret_fd, struct text *why)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const struct group *operators = getgrnam(OPERATORS);
+	AUTO_FD fd = -1;
+
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/operator.sock", dir) >=
+	    (int)sizeof(addr.sun_path))
+		return fail(why, "listen in", dir, -ENAMETOOLONG);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return fail(why, "listen in", dir, -errno);
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    chown(addr.sun_path, 0, operators ? operators->gr_gid : 0) < 0 ||
+	    chmod(addr.sun_path, 0660) < 0 || listen(fd, 64) < 0)
+		return fail(why, "listen on", addr.sun_path, -errno);
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+int place_find_session(const char *prefix, char ret[SB_ID_MAX], struct text *why)
+{
+	size_t n = strcspn(prefix, ".");
+	char path[PATH_MAX];
+	unsigned int found = 0;
+	struct dirent *e;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "%s/sessions", place_state());
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] != 's' || n == 0 || strlen(e->d_name) >= SB_ID_MAX ||
+		    strncmp(e->d_name, prefix, n) != 0)
+			continue;
+		found++;
+		memset(ret, 0, SB_ID_MAX);
+		(void)snprintf(ret, SB_ID_MAX, "%.*s", SB_ID_MAX - 1, e->d_name);
+	}
+	if (d)
+		(void)closedir(d);
+	if (found == 1)
+		return 0;
+	if (found)
+		text_printf(why, "%u sessions begin with \"", found);
+	else
+		text_add(why, "there is no session \"");
+	text_add_safe(why, prefix, strlen(prefix));
+	text_add(why, found ? "\"; give more of the id" :
+			      "\"; a session without changes is removed when it ends");
+	return found ? -ENOTUNIQ : -ENOENT;
+}
+
+int place_open_own_dir(int *ret_fd)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+	int fd;
+
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash)
+		return -ENOENT;
+	*slash = '\0';
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}

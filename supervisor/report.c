@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/report.c - what a caller gets at the end: one JSON object. */
+#include "supervisor/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "sandbox/base/fd.h"
+#include "supervisor/profile.h"
+
+/* Rows of the table for people; the report has them all. */
+#define TABLE_ROWS 24
+
+static void add_string(struct text *t, const char *key, const char *value)
+{
+	text_printf(t, ",\"%s\":", key);
+	if (value)
+		text_add_json(t, value, strlen(value));
+	else
+		text_add(t, "null");
+}
+
+static void add_outcome(const struct call *c, struct text *t)
+{
+	text_printf(t, ",\"outcome\":\"%s\"", call_outcome_names[c->outcome]);
+	if (c->outcome == CALL_EXITED)
+		text_printf(t, ",\"exit_code\":%d", WEXITSTATUS(c->status));
+	else
+		text_add(t, ",\"exit_code\":null");
+	if (c->is_ended && WIFSIGNALED(c->status)) {
+		const char *name = sigabbrev_np(WTERMSIG(c->status));
+
+		text_printf(t, ",\"signal\":\"SIG%s\"", name ? name : "?");
+	} else {
+		text_add(t, ",\"signal\":null");
+	}
+	add_string(t, "reason", c->reason[0] ? c->reason : NULL);
+	if (c->outcome == CALL_FAILED_TO_START && c->failed.stage != SB_STAGE_NONE) {
+		const char *name = strerrorname_np(-c->failed.error);
+
+		add_string(t, "stage", sb_stage_names[c->failed.stage]);
+		add_string(t, "errno", name ? name : "unknown");
+	}
+	if (c->outcome == CALL_KILLED)
+		add_string(t, "by", c->by);
+}
+
+static void add_syscalls(const struct call *c, struct text *t)
+{
+	const struct monitor_totals *m = &c->totals;
+	uint64_t total = 0;
+	bool first = true;
+
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
+		total += m->counts[nr];
+	text_printf(t, ",\"syscalls\":{\"total\":%llu,\"counts\":{", (unsigned long long)total);
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++) {
+		if (m->counts[nr] == 0)
+			continue;
+		text_printf(t, "%s\"%s\":%llu", first ? "" : ",", profile_syscall_name(nr),
+			    (unsigned long long)m->counts[nr]);
+		first = false;
+	}
+	text_add(t, "},\"errors\":{");
+	first = true;
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++) {
+		bool open = false;
+
+		for (uint32_t i = 0; i < m->error_count; i++) {
+			const char *name;
+
+			if (m->errors[i].nr != nr)
+				continue;
+			name = strerrorname_np(m->errors[i].error);
+			if (!open)
+				text_printf(t, "%s\"%s\":{", first ? "" : ",",
+					    profile_syscall_name(nr));
+			text_printf(t, open ? ",\"%s%.0u\":%llu" : "\"%s%.0u\":%llu",
+				    name ? name : "errno ", name ? 0u : m->errors[i].error,
+				    (unsigned long long)m->errors[i].count);
+			open = true;
+			first = false;
+		}
+		if (open)
+			text_add(t, "}");
+	}
+	text_add(t, "}");
+	if (m->errors_missed > 0)
+		text_printf(t, ",\"errors_missed\":%llu", (unsigned long long)m->errors_missed);
+	text_add(t, "}");
+}
+
+static void add_processes(const struct tally *y, struct text *t)
+{
+	text_add(t, ",\"processes\":[");
+	for (uint32_t i = 0; i < y->process_count; i++) {
+		const struct tally_process *p = &y->processes[i];
+
+		text_printf(t, "%s{\"pid\":%u,\"ppid\":%u,\"exe\":%s,\"argv\":%s", i ? "," : "",
+			    p->pid, p->ppid, p->exe.at ? p->exe.at : "null",
+			    p->argv.at ? p->argv.at : "[]");
+		if (p->exit_status == -1)
+			text_add(t, ",\"exit_code\":null");
+		else if (WIFEXITED(p->exit_status))
+			text_printf(t, ",\"exit_code\":%d", WEXITSTATUS(p->exit_status));
+		else
+			text_printf(t, ",\"exit_code\":null,\"signal\":%d",
+				    WTERMSIG(p->exit_status));
+		text_add(t, "}");
+	}
+	text_add(t, "]");
+	if (y->processes_cut > 0)
+		text_printf(t, ",\"processes_cut\":%u", y->processes_cut);
+}
+
+static void add_reach(const struct tally *y, struct text *t)
+{
+	text_add(t, ",\"connections\":[");
+	for (uint32_t i = 0; i < y->connection_count; i++) {
+		const struct tally_connection *n = &y->connections[i];
+
+		text_printf(t, "%s{\"addr\":\"%s\",\"port\":%u,\"verdict\":\"%s\",\"count\":%llu}",
+			    i ? "," : "", n->addr.at, n->port, n->verdict,
+			    (unsigned long long)n->count);
+	}
+	text_add(t, "],\"denials\":[");
+	for (uint32_t i = 0; i < y->denial_count; i++) {
+		const struct tally_denial *d = &y->denials[i];
+
+		text_printf(t, "%s{\"layer\":\"%s\",\"syscall\":\"%s\",\"count\":%llu,\"rule\":\"%s\"",
+			    i ? "," : "", d->layer, d->syscall, (unsigned long long)d->count, d->rule);
+		if (d->subject.len > 0) {
+			text_add(t, ",\"subject\":");
+			text_add_json(t, d->subject.at, d->subject.len);
+		}
+		add_string(t, "why", d->why);
+		add_string(t, "suggest", d->suggest.at);
+		text_add(t, "}");
+	}
+	text_add(t, "]");
+	if (y->denials_cut > 0)
+		text_printf(t, ",\"denials_cut\":%u", y->denials_cut);
+}
+
+static void add_changes(const struct call *c, const struct changes *changes, int error,
+			struct text *t)
+{
+	if (!changes) {
+		add_string(t, "changes_error", strerror(-error));
+		text_add(t, ",\"changes\":null");
+		return;
+	}
+	text_add(t, ",\"changes\":[");
+	for (size_t i = 0; i < changes->count; i++) {
+		if (i > 0)
+			text_add(t, ",");
+		changes_add_json(&changes->at[i], c->session->at, t);
+	}
+	text_add(t, "]");
+}
+
+void report_make(const struct call *c, const struct changes *changes, int changes_error,
+		 struct text *out)
+{
+	const struct session *s = c->session;
+
+	text_printf(out, "{\"schema\":1,\"session\":\"%s\",\"call\":%u", s->id, c->number);
+	add_string(out, "agent_call_id", c->agent_call_id);
+	text_add(out, ",\"tool\":\"exec\",\"argv\":[");
+	for (const char *const *a = c->argv; *a; a++) {
+		text_add(out, a == c->argv ? "" : ",");
+		text_add_json(out, *a, strlen(*a));
+	}
+	text_add(out, "]");
+	add_outcome(c, out);
+	text_add(out, ",\"started\":\"");
+	text_add_time(out, c->started_real_ns);
+	text_printf(out, "\",\"duration_ns\":%llu,\"paused_ns\":%llu",
+		    (unsigned long long)(c->ended_ns - c->started_ns),
+		    (unsigned long long)c->paused_ns);
+	text_printf(out, ",\"usage\":{\"cpu_ns\":%llu,\"max_rss_bytes\":%llu,\"processes\":%llu,"
+		    "\"output_bytes\":%llu}",
+		    (unsigned long long)c->cpu_used_ns, (unsigned long long)c->usage.maxrss_bytes,
+		    (unsigned long long)c->tally->execs,
+		    (unsigned long long)(c->out.bytes + c->err.bytes));
+	add_changes(c, changes, changes_error, out);
+	add_syscalls(c, out);
+	add_processes(c->tally, out);
+	add_reach(c->tally, out);
+	text_printf(out, ",\"killed_leftovers\":%u,\"events\":{\"emitted\":%llu,\"delivered\":%llu,"
+		    "\"lost\":%llu},\"protection\":", c->killed_leftovers,
+		    (unsigned long long)c->totals.emitted, (unsigned long long)c->totals.delivered,
+		    (unsigned long long)c->totals.lost);
+	session_add_protection(s, c->totals.saw_exec, out);
+	text_add(out, "}\n");
+}
+
+struct row {
+	int nr;
+	uint64_t count;
+};
+
+static int by_count(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return x->count < y->count ? 1 : x->count > y->count ? -1 : x->nr - y->nr;
+}
+
+static void say_syscalls(const struct call *c, struct text *t)
+{
+	struct row rows[WATCH_SYSCALLS];
+	size_t n = 0;
+
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
+		if (c->totals.counts[nr] > 0)
+			rows[n++] = (struct row){ nr, c->totals.counts[nr] };
+	qsort(rows, n, sizeof(rows[0]), by_count);
+	text_add(t, "glovebox: system calls      calls   errors  name\n");
+	for (size_t i = 0; i < n && i < TABLE_ROWS; i++) {
+		uint64_t errors = 0;
+
+		for (uint32_t j = 0; j < c->totals.error_count; j++)
+			if (c->totals.errors[j].nr == rows[i].nr)
+				errors += c->totals.errors[j].count;
+		text_printf(t, "glovebox:              %10llu %8llu  %s\n",
+			    (unsigned long long)rows[i].count, (unsigned long long)errors,
+			    profile_syscall_name(rows[i].nr));
+	}
+	if (n > TABLE_ROWS)
+		text_printf(t, "glovebox:              and %zu others; --report has them all\n",
+			    n - TABLE_ROWS);
+}
+
+static void say_outcome(const struct call *c, struct text *t)
+{
+	text_printf(t, "glovebox: %s.%u ", c->session->id, c->number);
+	if (c->outcome == CALL_EXITED)
+		text_printf(t, "exited %d", WEXITSTATUS(c->status));
+	else if (c->outcome == CALL_SIGNALED)
+		text_printf(t, "ended by SIG%s", sigabbrev_np(WTERMSIG(c->status)));
+	else
+		text_add(t, call_outcome_names[c->outcome]);
+	if (c->reason[0]) {
+		text_add(t, " (");
+		text_add_safe(t, c->reason, strlen(c->reason));
+		text_add(t, ")");
+	}
+	text_printf(t, " after %.3f s", (double)(c->ended_ns - c->started_ns) / 1e9);
+	if (c->paused_ns > 0)
+		text_printf(t, ", %.3f s of it paused", (double)c->paused_ns / 1e9);
+}
+
+void report_say(const struct call *c, const struct changes *changes, bool all, struct text *out)
+{
+	const struct tally *y = c->tally;
+	uint64_t denials = 0;
+
+	for (uint32_t i = 0; i < y->denial_count; i++)
+		denials += y->denials[i].count;
+	say_outcome(c, out);
+	text_printf(out, "; %llu processes, %zu changes, %llu denials\n",
+		    (unsigned long long)y->execs, changes ? changes->count : 0,
+		    (unsigned long long)denials);
+	if (all && c->totals.emitted > 0)
+		say_syscalls(c, out);
+	if (all || c->totals.lost > 0)
+		text_printf(out, "glovebox: events: %llu seen by the kernel, %llu delivered, %llu lost\n",
+			    (unsigned long long)c->totals.emitted,
+			    (unsigned long long)c->totals.delivered,
+			    (unsigned long long)c->totals.lost);
+}

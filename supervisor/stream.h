@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/stream.h - the event stream: one numbered JSON object a line. */
+#ifndef SUPERVISOR_STREAM_H
+#define SUPERVISOR_STREAM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supervisor/text.h"
+
+/* How much of it a person is shown on standard error. */
+enum stream_level {
+	STREAM_QUIET,		/* nothing */
+	STREAM_NORMAL,		/* denials, limits, receipts, the closing summary */
+	STREAM_ALL,		/* every event */
+};
+
+enum { STREAM_SINKS = 2 };
+
+/* Two threads write to it, the loop's and the monitor's, under `lock`. */
+struct stream {
+	pthread_mutex_t lock;
+	uint64_t seq;			/* of the last event */
+	int sinks[STREAM_SINKS];	/* --events FILE, the session's log; -1: none */
+	int sink_errors[STREAM_SINKS];	/* first -errno: the sink was given up */
+	struct text out;		/* lines not written yet */
+	struct text line;		/* the one being made */
+	struct text human;		/* what goes to standard error with it */
+	enum stream_level level;
+	bool colour;
+	uint64_t boot_to_real_ns;	/* add to CLOCK_BOOTTIME */
+	const char *session;
+};
+
+/* What every event of a call says of it. */
+struct stream_call {
+	uint32_t number;		/* 0: the session's own event */
+	const char *agent_call_id;	/* or NULL */
+};
+
+void stream_init(struct stream *s, const char *session, enum stream_level level);
+void stream_done(struct stream *s);
+
+/* Starts an event and locks; `boot_ns` 0 is now. Add members to s->line with
+ * text_*, each with its leading comma, then call stream_end(), which unlocks. */
+struct text *stream_begin(struct stream *s, const char *kind, const struct stream_call *call,
+			  uint64_t boot_ns);
+void stream_end(struct stream *s);
+
+/* The same, and a line for people. Call between begin and end. The text is made
+ * safe by the caller. */
+struct text *stream_human(struct stream *s, enum stream_level least);
+
+/* Writes what is waiting. Called at the end of each batch. */
+void stream_flush(struct stream *s);
+
+uint64_t stream_now_boot_ns(void);
+uint64_t stream_now_real_ns(void);
+
+#endif

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/syscalls.h - which system calls are reported as events, and how. */
+#ifndef SUPERVISOR_SYSCALLS_H
+#define SUPERVISOR_SYSCALLS_H
+
+#include "bpf/event.h"
+
+/* What a reported call means. */
+struct syscall_row {
+	const char *name;
+	const char *kind;	/* of the event; file.open may become file.create */
+	struct watch_shape shape;
+};
+
+/* Fills the table the BPF programs read: shapes, and the errnos of the filter. */
+void syscalls_fill(struct watch_shape shapes[WATCH_SYSCALLS]);
+
+/* The row of a number, or NULL when it is not a reported one. */
+const struct syscall_row *syscalls_find(int nr);
+
+#endif
