@@ -145,6 +145,8 @@ _Noreturn void jail_become_init(const struct sb_plan *plan, pid_t tool)
 	} while (m.kind != SB_INIT_GO);
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
 		_exit(127);
+	/* it may have ended before its SIGCHLD was blocked, and so unseen */
+	reap(&tool);
 	for (;;) {
 		struct pollfd p[] = {
 			{ .fd = FD_SIGNALS, .events = POLLIN },

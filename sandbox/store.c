@@ -148,6 +148,9 @@ int store_open_layer(int dir, const struct store_record *rec, uint32_t number, b
 		AUTO_FD ws = -1;
 		struct stat st;
 
+		/* the session's own root walks it, from inside its namespace */
+		if (fchown(fd, rec->range, rec->range) < 0)
+			return -errno;
 		/* the overlay's root takes its mode from the upper directory */
 		r = store_open_workspace(rec, &ws);
 		if (r == 0 && fstat(ws, &st) < 0)

@@ -12,7 +12,8 @@
 /*
  * <state>/sessions/<id>/		root, group of the supervisor, 01770
  *	record				root, 0600: struct store_record
- *	layers/<n>/{upper,work}		root, 0700; upper is the agent's
+ *	layers/				root, 0700
+ *	layers/<n>/{upper,work}		the session's; upper is the agent's
  *	session.json, events/, ...	the supervisor's
  *
  * The sticky bit keeps the supervisor from replacing what is root's.

@@ -72,6 +72,18 @@ static int set_limits(struct tool *t)
 	return r;
 }
 
+/* What whoever started Glovebox ignored or blocked is not the tool's. */
+static int reset_signals(struct tool *t)
+{
+	sigset_t none;
+
+	(void)t;
+	for (int i = 1; i < NSIG; i++)
+		(void)signal(i, SIG_DFL);	/* refused for KILL, STOP and libc's own */
+	(void)sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
 static int drop_privileges(struct tool *t)
 {
 	uint32_t id = t->plan->session->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID;
@@ -243,6 +255,7 @@ static const struct {
 	int (*run)(struct tool *t);
 } stages[] = {
 	{ SB_STAGE_LIMITS, set_limits },
+	{ SB_STAGE_LIMITS, reset_signals },
 	{ SB_STAGE_PRIVILEGES, drop_privileges },
 	{ SB_STAGE_KEYRING, join_keyring },
 	{ SB_STAGE_FDS, arrange_fds },
