@@ -40,7 +40,6 @@ enum event_kind {
 	EVENT_EXIT	= 2,
 	EVENT_SYSCALL	= 3,	/* a call of the reported set, as it returned */
 	EVENT_DENIED	= 4,	/* returned the errno our filter answers with */
-	EVENT_FOREIGN	= 5,	/* entered through the i386 or the x32 door */
 };
 
 /* Why a record could be lost, cheapest to lose first. */
@@ -60,7 +59,6 @@ enum event_flag {
 	EVENT_F_ADDR	= 1 << 4,	/* span PATH is a sockaddr */
 	EVENT_F_ADDR_K	= 1 << 5,	/* ... as the kernel copied it */
 	EVENT_F_PARTIAL	= 1 << 6,	/* path deeper than the walk's bound */
-	EVENT_F_X32	= 1 << 7,
 };
 
 enum event_span {

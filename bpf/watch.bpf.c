@@ -506,18 +506,6 @@ static __always_inline void report_syscall(struct watch_call *c, struct pt_regs 
 	finish(s, denied ? EVENT_CLASS_DENIED : shape->event_class, denied);
 }
 
-static __always_inline void report_foreign(struct watch_call *c, __s64 nr, bool x32)
-{
-	struct scratch *s = begin(SCRATCH_SYSCALL, c, EVENT_FOREIGN);
-
-	if (!s)
-		return;
-	s->e.nr = nr & 0x3fffffff;
-	if (x32)
-		s->e.flags |= EVENT_F_X32;
-	finish(s, EVENT_CLASS_DENIED, true);
-}
-
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
@@ -535,10 +523,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	nr = (__s64)BPF_CORE_READ(regs, orig_ax);
 	if (nr < 0)
 		return 0;
-	if ((task->thread_info.status & TS_COMPAT) || (nr & 0x40000000)) {
-		report_foreign(c, nr, nr & 0x40000000);
+	/* the filter kills what enters through the i386 or the x32 door; its
+	 * numbers mean other calls, and the death is told by SIGSYS at exit */
+	if ((task->thread_info.status & TS_COMPAT) || (nr & 0x40000000))
 		return 0;
-	}
 	if (nr >= WATCH_SYSCALLS)
 		nr = WATCH_SYSCALLS - 1;
 	slot = c->slot;

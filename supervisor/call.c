@@ -359,6 +359,7 @@ static void became_empty(struct call *c)
 				    receipt.processes, (double)receipt.ns / 1e6);
 		end(c);
 	}
+	c->is_empty = true;
 	tell_waiters(c, CALL_KILLING, &receipt);
 	call_finish(c);
 }
@@ -435,9 +436,9 @@ static int on_look_again(sd_event_source *s, uint64_t now, void *context)
 			report_blocked(c);
 		return look_again(c);
 	}
-	if (c->state != CALL_KILLING)
+	if (c->state != CALL_KILLING || c->is_empty)
 		return 0;
-	if (c->leaf[SB_LEAF_EVENTS] >= 0 && leaf_says(c, SB_LEAF_EVENTS, "populated 0")) {
+	if (leaf_says(c, SB_LEAF_EVENTS, "populated 0")) {
 		became_empty(c);
 		return 0;
 	}
@@ -645,8 +646,7 @@ static void retire_leaf(struct call *c)
 /* Empty, and nothing left to read: the account is closed. */
 static void call_finish(struct call *c)
 {
-	if (c->state != CALL_KILLING || !c->out.is_over || !c->err.is_over ||
-	    !leaf_says(c, SB_LEAF_EVENTS, "populated 0"))
+	if (c->state != CALL_KILLING || !c->is_empty || !c->out.is_over || !c->err.is_over)
 		return;
 	pump_done(&c->in);
 	c->cpu_used_ns = read_cpu(c);

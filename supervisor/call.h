@@ -118,6 +118,7 @@ struct call {
 	uint64_t paused_since_ns, paused_ns;
 	uint64_t op_ns;			/* when the pause or kill was asked for */
 	uint32_t op_processes;
+	bool is_empty;			/* populated 0 was seen, and told */
 	bool is_pause_told;		/* what blocks it has been said */
 
 	/* the end */

@@ -32,7 +32,7 @@ bool decode_is_sound(const void *record, size_t size)
 
 	if (size < EVENT_HEAD_SIZE || size > sizeof(struct event))
 		return false;
-	if (e->kind == EVENT_NONE || e->kind > EVENT_FOREIGN || e->slot >= WATCH_SLOTS)
+	if (e->kind == EVENT_NONE || e->kind > EVENT_DENIED || e->slot >= WATCH_SLOTS)
 		return false;
 	for (int i = 0; i < EVENT_SPAN_COUNT; i++)
 		sum += e->len[i];
@@ -151,7 +151,8 @@ static void emit_denied(const struct event *e, const struct decode_target *to, c
 	if (d->subject.len > 0)
 		add_json_text(t, strcmp(d->layer, "network") == 0 ? "addr" :
 				 strcmp(d->layer, "files") == 0 ? "path" : "argument", &d->subject);
-	add_error(t, e->ret);
+	if (e->kind != EVENT_EXIT)
+		add_error(t, e->ret);
 	text_printf(t, ",\"phase\":\"pre\",\"rule\":\"%s\",\"why\":", d->rule);
 	text_add_json(t, d->why, strlen(d->why));
 	add_json_text(t, "suggest", &d->suggest);
@@ -381,16 +382,14 @@ static void emit_signal(const struct event *e, const struct decode_target *to,
 	stream_end(to->stream);
 }
 
-static void emit_foreign(const struct event *e, const struct decode_target *to)
+/* Our filter is the only one that kills, unless the tool loaded its own. */
+static void emit_killed(const struct event *e, const struct decode_target *to)
 {
-	bool x32 = e->flags & EVENT_F_X32;
 	struct denial d = {
 		.layer = "seccomp", .rule = "syscalls.architecture",
-		.why = x32 ? "the x32 door into the kernel is closed: the process was killed" :
-			     "the 32-bit door into the kernel is closed: the process was killed",
+		.why = "the 32-bit and x32 doors into the kernel are closed: it was killed (SIGSYS)",
 	};
 
-	text_printf(&d.subject, "%s system call %d", x32 ? "x32" : "i386", e->nr);
 	text_add(&d.suggest, "run the 64-bit build of the program");
 	emit_denied(e, to, "foreign", &d);
 }
@@ -407,9 +406,8 @@ void decode_event(const struct event *e, const struct decode_target *to)
 		return;
 	case EVENT_EXIT:
 		emit_exit(e, to);
-		return;
-	case EVENT_FOREIGN:
-		emit_foreign(e, to);
+		if (WIFSIGNALED((int)e->ret) && WTERMSIG((int)e->ret) == SIGSYS)
+			emit_killed(e, to);
 		return;
 	case EVENT_DENIED:
 		memcpy(args, e->args, sizeof(args));
