@@ -76,26 +76,26 @@ $(B)/stimuli/%: tests/stimuli/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 -O2 $(WARN) -static $< -o $@ -pthread
 
-$(B)/tests/unit: $(UNIT:%.c=$(B)/%.o) $(LIB_OBJ)
+$(B)/unit-tests: $(UNIT:%.c=$(B)/%.o) $(LIB_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(PKG_LIBS) -lcriterion
 
-$(B)/tests/jail: $(JAIL:%.c=$(B)/%.o) $(LIB_OBJ)
+$(B)/jail-tests: $(JAIL:%.c=$(B)/%.o) $(LIB_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(PKG_LIBS) -lcriterion
 
-$(B)/tests/jail $(B)/tests/unit: | $(B)/tests
+$(B)/tests/jail $(B)/unit-tests: | $(B)/tests
 $(B)/tests:
 	@mkdir -p $@
 
-check-unit: $(B)/tests/unit $(BPF_OBJ) ## unit tests: no privileges, a few seconds
-	$(Q)$(B)/tests/unit --jobs 2 $(T)
+check-unit: $(B)/unit-tests $(BPF_OBJ) ## unit tests: no privileges, a few seconds
+	$(Q)$(B)/unit-tests --jobs 2 $(T)
 
-check-jail: all $(B)/tests/jail $(STIMULI) ## stages and refusals, in real sandboxes (root)
-	$(Q)$(B)/tests/jail --jobs 2 $(T)
+check-jail: all $(B)/jail-tests $(STIMULI) ## stages and refusals, in real sandboxes (root)
+	$(Q)$(B)/jail-tests --jobs 2 $(T)
 
 check-e2e: all $(STIMULI) ## the real binary, end to end, and the attacks (root)
-	$(Q)python3 -m pytest -q -p no:cacheprovider tests/e2e tests/escape $(T)
+	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e tests/escape $(T)
 
 test: check-unit check-jail check-e2e ## all suites
 
@@ -103,7 +103,7 @@ test-kernels: all $(STIMULI) ## the same on Debian's own kernel in qemu (SHORT=1
 	$(Q)tests/kernels/run
 
 bench: all $(STIMULI) ## figures, in ratios measured side by side (SHORT=1: fewer runs)
-	$(Q)python3 tests/bench/bench.py
+	$(Q)/usr/bin/python3 tests/bench/bench.py
 
 lint: ## arrows, sizes, format, shellcheck, states only set by their setter
 	$(Q)scripts/lint

@@ -19,76 +19,76 @@
 #include <linux/types.h>
 #endif
 
-#define EVENT_ABI	1u	/* bump when a field that is already here changes */
+#define EVENT_ABI 1u /* bump when a field that is already here changes */
 
 /* Calls watched at once: one slot each in the per-call tables (DESIGN.md asks
  * for 64 running, and 256 in the memory test). */
-#define WATCH_SLOTS	256
+#define WATCH_SLOTS 256
 /* Above the highest number of any kernel we know (6.18: 470), and a power of
  * two, so that the verifier sees an index bounded by a mask. */
-#define WATCH_SYSCALLS	512
+#define WATCH_SYSCALLS 512
 /* PATH_MAX of the kernel, NUL included. */
-#define EVENT_PATH_MAX	4096
+#define EVENT_PATH_MAX 4096
 /* argv is cut here; the flag EVENT_F_CUT says so. */
-#define EVENT_ARGV_MAX	4096
+#define EVENT_ARGV_MAX 4096
 /* Four spans of at most a page each. */
-#define EVENT_DATA_MAX	16384
+#define EVENT_DATA_MAX 16384
 
 enum event_kind {
-	EVENT_NONE	= 0,	/* never sent: a zeroed record is invalid */
-	EVENT_EXEC	= 1,
-	EVENT_EXIT	= 2,
-	EVENT_SYSCALL	= 3,	/* a call of the reported set, as it returned */
-	EVENT_DENIED	= 4,	/* returned the errno our filter answers with */
+	EVENT_NONE = 0, /* never sent: a zeroed record is invalid */
+	EVENT_EXEC = 1,
+	EVENT_EXIT = 2,
+	EVENT_SYSCALL = 3, /* a call of the reported set, as it returned */
+	EVENT_DENIED = 4, /* returned the errno our filter answers with */
 };
 
 /* Why a record could be lost, cheapest to lose first. */
 enum event_class {
-	EVENT_CLASS_FILE	= 0,
-	EVENT_CLASS_NET		= 1,
-	EVENT_CLASS_PROC	= 2,
-	EVENT_CLASS_DENIED	= 3,
-	EVENT_CLASS_COUNT	= 4,
+	EVENT_CLASS_FILE = 0,
+	EVENT_CLASS_NET = 1,
+	EVENT_CLASS_PROC = 2,
+	EVENT_CLASS_DENIED = 3,
+	EVENT_CLASS_COUNT = 4,
 };
 
 enum event_flag {
-	EVENT_F_CUT	= 1 << 0,	/* a span was longer than its limit */
-	EVENT_F_FAULT	= 1 << 1,	/* a user string could not be read */
-	EVENT_F_KERNEL	= 1 << 2,	/* span PATH is the kernel's own path */
-	EVENT_F_CREATED	= 1 << 3,	/* the open made the file */
-	EVENT_F_ADDR	= 1 << 4,	/* span PATH is a sockaddr */
-	EVENT_F_ADDR_K	= 1 << 5,	/* ... as the kernel copied it */
-	EVENT_F_PARTIAL	= 1 << 6,	/* path deeper than the walk's bound */
+	EVENT_F_CUT = 1 << 0, /* a span was longer than its limit */
+	EVENT_F_FAULT = 1 << 1, /* a user string could not be read */
+	EVENT_F_KERNEL = 1 << 2, /* span PATH is the kernel's own path */
+	EVENT_F_CREATED = 1 << 3, /* the open made the file */
+	EVENT_F_ADDR = 1 << 4, /* span PATH is a sockaddr */
+	EVENT_F_ADDR_K = 1 << 5, /* ... as the kernel copied it */
+	EVENT_F_PARTIAL = 1 << 6, /* path deeper than the walk's bound */
 };
 
 enum event_span {
-	EVENT_SPAN_PATH		= 0,	/* exec: the executable */
-	EVENT_SPAN_BASE		= 1,	/* directory PATH is relative to; exec: cwd */
-	EVENT_SPAN_PATH2	= 2,	/* rename, link: the second; exec: argv */
-	EVENT_SPAN_BASE2	= 3,
-	EVENT_SPAN_COUNT	= 4,
+	EVENT_SPAN_PATH = 0, /* exec: the executable */
+	EVENT_SPAN_BASE = 1, /* directory PATH is relative to; exec: cwd */
+	EVENT_SPAN_PATH2 = 2, /* rename, link: the second; exec: argv */
+	EVENT_SPAN_BASE2 = 3,
+	EVENT_SPAN_COUNT = 4,
 };
 
 struct event {
-	__u16 kind;		/* enum event_kind */
-	__u16 flags;		/* enum event_flag */
-	__u32 slot;		/* which call: index into the per-call tables */
-	__u64 generation;	/* of the slot, so that a late record is known */
-	__u64 seq;		/* taken before the reservation; gaps are losses */
-	__u64 when_ns;		/* CLOCK_BOOTTIME */
-	__u32 host_pid;		/* thread group, initial pid namespace */
-	__u32 pid;		/* thread group, the call's pid namespace */
-	__u32 ppid;		/* parent, as the call sees it; 0 outside of it */
-	__s32 nr;		/* system call, -1 where there is none */
-	__s64 ret;		/* exit: the kernel's exit_code */
-	__u64 args[6];		/* exit: utime_ns, stime_ns, maxrss_pages */
+	__u16 kind; /* enum event_kind */
+	__u16 flags; /* enum event_flag */
+	__u32 slot; /* which call: index into the per-call tables */
+	__u64 generation; /* of the slot, so that a late record is known */
+	__u64 seq; /* taken before the reservation; gaps are losses */
+	__u64 when_ns; /* CLOCK_BOOTTIME */
+	__u32 host_pid; /* thread group, initial pid namespace */
+	__u32 pid; /* thread group, the call's pid namespace */
+	__u32 ppid; /* parent, as the call sees it; 0 outside of it */
+	__s32 nr; /* system call, -1 where there is none */
+	__s64 ret; /* exit: the kernel's exit_code */
+	__u64 args[6]; /* exit: utime_ns, stime_ns, maxrss_pages */
 	__u16 len[EVENT_SPAN_COUNT];
 	char comm[16];
 	char data[EVENT_DATA_MAX];
 };
 
 #ifndef __bpf__
-#define EVENT_HEAD_SIZE	offsetof(struct event, data)
+#define EVENT_HEAD_SIZE offsetof(struct event, data)
 _Static_assert(EVENT_HEAD_SIZE == 128, "struct event changed size");
 #endif
 
@@ -96,14 +96,14 @@ _Static_assert(EVENT_HEAD_SIZE == 128, "struct event changed size");
 struct watch_call {
 	__u64 generation;
 	__u32 slot;
-	__u32 init_pid;		/* host pid of the call's init: not the tool's */
+	__u32 init_pid; /* host pid of the call's init: not the tool's */
 };
 
 /* Written by the kernel side only; user space maps it. One per slot. */
 struct watch_stats {
-	__u64 seq;				/* records begun */
-	__u64 dropped[EVENT_CLASS_COUNT];	/* of those, not delivered */
-	__u64 errors_missed;			/* failing calls beyond watch_errors */
+	__u64 seq; /* records begun */
+	__u64 dropped[EVENT_CLASS_COUNT]; /* of those, not delivered */
+	__u64 errors_missed; /* failing calls beyond watch_errors */
 };
 
 struct watch_counts {
@@ -118,26 +118,26 @@ struct watch_error_key {
 
 /* How a system call is reported. Filled by user space, by name, before load. */
 enum watch_shape_flag {
-	WATCH_REPORT	= 1 << 0,	/* report when it succeeds */
-	WATCH_OPEN	= 1 << 1,	/* result is an fd: report when it may write */
-	WATCH_OPEN_HOW	= 1 << 2,	/* flags are in a struct open_how */
-	WATCH_SOCKADDR	= 1 << 3,	/* argument 1 is a sockaddr, 2 its length */
-	WATCH_FD	= 1 << 4,	/* argument 0 is an fd: name its file */
-	WATCH_ANY	= 1 << 5,	/* report whatever it returned */
-	WATCH_CREAT	= 1 << 6,	/* creat(2): always for writing */
+	WATCH_REPORT = 1 << 0, /* report when it succeeds */
+	WATCH_OPEN = 1 << 1, /* result is an fd: report when it may write */
+	WATCH_OPEN_HOW = 1 << 2, /* flags are in a struct open_how */
+	WATCH_SOCKADDR = 1 << 3, /* argument 1 is a sockaddr, 2 its length */
+	WATCH_FD = 1 << 4, /* argument 0 is an fd: name its file */
+	WATCH_ANY = 1 << 5, /* report whatever it returned */
+	WATCH_CREAT = 1 << 6, /* creat(2): always for writing */
 };
 
 struct watch_shape {
-	__u8 flags;		/* enum watch_shape_flag */
-	__u8 event_class;	/* enum event_class */
-	__u8 path;		/* argument number + 1 of a path, 0: none */
-	__u8 dir;		/* argument number + 1 of its directory fd */
+	__u8 flags; /* enum watch_shape_flag */
+	__u8 event_class; /* enum event_class */
+	__u8 path; /* argument number + 1 of a path, 0: none */
+	__u8 dir; /* argument number + 1 of its directory fd */
 	__u8 path2;
 	__u8 dir2;
-	__u8 open_flags;	/* argument number + 1 of open flags */
+	__u8 open_flags; /* argument number + 1 of open flags */
 	__u8 reserved;
-	__u16 deny_errno;	/* errno our filter may answer with, 0: none */
-	__u16 deny_errno2;	/* a second one */
+	__u16 deny_errno; /* errno our filter may answer with, 0: none */
+	__u16 deny_errno2; /* a second one */
 };
 
 #endif

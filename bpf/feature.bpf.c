@@ -12,7 +12,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-int feature_pid;		/* whose calls count */
+int feature_pid; /* whose calls count */
 unsigned long long lsm_fired;
 unsigned long long fentry_fired;
 

@@ -24,30 +24,30 @@ typedef _Bool bool;
 #define false 0
 typedef int pid_t;
 
-#define BPF_MAP_TYPE_HASH		1
-#define BPF_MAP_TYPE_ARRAY		2
-#define BPF_MAP_TYPE_PERCPU_ARRAY	6
-#define BPF_MAP_TYPE_LRU_HASH		9
-#define BPF_MAP_TYPE_RINGBUF		27
-#define BPF_F_MMAPABLE			(1U << 10)
-#define BPF_RB_NO_WAKEUP		(1ULL << 0)
-#define BPF_RB_FORCE_WAKEUP		(1ULL << 1)
-#define BPF_RB_AVAIL_DATA		0
-#define BPF_ANY				0
+#define BPF_MAP_TYPE_HASH 1
+#define BPF_MAP_TYPE_ARRAY 2
+#define BPF_MAP_TYPE_PERCPU_ARRAY 6
+#define BPF_MAP_TYPE_LRU_HASH 9
+#define BPF_MAP_TYPE_RINGBUF 27
+#define BPF_F_MMAPABLE (1U << 10)
+#define BPF_RB_NO_WAKEUP (1ULL << 0)
+#define BPF_RB_FORCE_WAKEUP (1ULL << 1)
+#define BPF_RB_AVAIL_DATA 0
+#define BPF_ANY 0
 
-#define TS_COMPAT	0x0002	/* arch/x86/include/asm/thread_info.h */
-#define AT_FDCWD	(-100)
-#define O_ACCMODE	3
-#define O_CREAT		0100
-#define O_TRUNC		01000
-#define FMODE_CREATED	0x100000	/* include/linux/fs.h, since 4.19 */
-#define EPERM		1
-#define ENOENT		2
-#define EACCES		13
-#define EROFS		30
-#define SECCOMP_MODE_FILTER	2
-#define AF_INET		2
-#define AF_INET6	10
+#define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
+#define AT_FDCWD (-100)
+#define O_ACCMODE 3
+#define O_CREAT 0100
+#define O_TRUNC 01000
+#define FMODE_CREATED 0x100000 /* include/linux/fs.h, since 4.19 */
+#define EPERM 1
+#define ENOENT 2
+#define EACCES 13
+#define EROFS 30
+#define SECCOMP_MODE_FILTER 2
+#define AF_INET 2
+#define AF_INET6 10
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

@@ -33,23 +33,23 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Components of one path; deeper ones are marked EVENT_F_PARTIAL. */
-#define WALK_MAX	64
+#define WALK_MAX 64
 /* Data that may wait before the reader is woken: it wakes by itself every
  * 20 ms, and a wake-up for each record doubles its cost (WATCHING.md 2.2). */
-#define WAKE_BYTES	(64 * 1024)
-#define NAME_LIMIT	256
+#define WAKE_BYTES (64 * 1024)
+#define NAME_LIMIT 256
 
 /* The compiler drops a mask it can prove useless; the verifier cannot follow
  * that proof. After this the value is unknown to both. */
-#define forget(x)	asm volatile("" : "+r"(x))
+#define forget(x) asm volatile("" : "+r"(x))
 
 enum scratch_use { SCRATCH_SYSCALL, SCRATCH_EXEC, SCRATCH_EXIT, SCRATCH_COUNT };
 
 struct scratch {
 	struct event e;
-	char slack[EVENT_PATH_MAX];	/* a span may start at the last byte */
-	char path[2 * EVENT_PATH_MAX];	/* a walk fills it from its middle back */
-	__u32 off;			/* in the map, so the verifier forgets it */
+	char slack[EVENT_PATH_MAX]; /* a span may start at the last byte */
+	char path[2 * EVENT_PATH_MAX]; /* a walk fills it from its middle back */
+	__u32 off; /* in the map, so the verifier forgets it */
 	__u32 pos;
 };
 
@@ -61,7 +61,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, WATCH_SLOTS);
-	__type(key, __u64);		/* cgroup id */
+	__type(key, __u64); /* cgroup id */
 	__type(value, struct watch_call);
 } watch_calls SEC(".maps");
 
@@ -82,7 +82,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);	/* calls x (number, errno) pairs in use */
+	__uint(max_entries, 32768); /* calls x (number, errno) pairs in use */
 	__type(key, struct watch_error_key);
 	__type(value, __u64);
 } watch_errors SEC(".maps");
@@ -104,7 +104,7 @@ struct kernel_addr {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);	/* threads inside connect or bind at once */
+	__uint(max_entries, 4096); /* threads inside connect or bind at once */
 	__type(key, __u64);
 	__type(value, struct kernel_addr);
 } watch_addrs SEC(".maps");
@@ -123,7 +123,7 @@ static __always_inline struct watch_call *find_call(void)
 
 static __always_inline int pid_inside(struct task_struct *task)
 {
-	struct pid *pid = BPF_CORE_READ(task, signal, pids[1]);	/* PIDTYPE_TGID */
+	struct pid *pid = BPF_CORE_READ(task, signal, pids[1]); /* PIDTYPE_TGID */
 	unsigned int level = BPF_CORE_READ(pid, level);
 	unsigned int size = bpf_core_type_size(struct upid);
 	int nr = 0;
@@ -132,8 +132,7 @@ static __always_inline int pid_inside(struct task_struct *task)
 		return 0;
 	bpf_probe_read_kernel(&nr, sizeof(nr),
 			      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
-				      (__u64)level * size +
-				      bpf_core_field_offset(struct upid, nr));
+				      (__u64)level * size + bpf_core_field_offset(struct upid, nr));
 	return nr;
 }
 
@@ -353,13 +352,20 @@ __noinline int add_base(struct scratch *s, __s64 dir, __u32 span)
 static __always_inline __u64 arg(struct scratch *s, __u8 number)
 {
 	switch (number) {
-	case 1: return s->e.args[0];
-	case 2: return s->e.args[1];
-	case 3: return s->e.args[2];
-	case 4: return s->e.args[3];
-	case 5: return s->e.args[4];
-	case 6: return s->e.args[5];
-	default: return (__u64)AT_FDCWD;
+	case 1:
+		return s->e.args[0];
+	case 2:
+		return s->e.args[1];
+	case 3:
+		return s->e.args[2];
+	case 4:
+		return s->e.args[3];
+	case 5:
+		return s->e.args[4];
+	case 6:
+		return s->e.args[5];
+	default:
+		return (__u64)AT_FDCWD;
 	}
 }
 
@@ -472,7 +478,7 @@ static __always_inline void fill_open(struct scratch *s, const volatile struct w
 	} else {
 		add_lexical(s, shape->path, shape->dir, EVENT_SPAN_PATH);
 	}
-	s->e.args[5] = flags;	/* no open has a sixth argument */
+	s->e.args[5] = flags; /* no open has a sixth argument */
 }
 
 static __always_inline void report_syscall(struct watch_call *c, struct pt_regs *regs, __u32 nr,
@@ -568,8 +574,9 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 			 EVENT_SPAN_PATH);
 	add_path(s, (__u64)fs + bpf_core_field_offset(struct fs_struct, pwd), EVENT_SPAN_BASE);
 	if (end > start)
-		add_user_bytes(s, start, end - start > EVENT_ARGV_MAX ? EVENT_ARGV_MAX :
-					 (__u32)(end - start), EVENT_SPAN_PATH2);
+		add_user_bytes(s, start,
+			       end - start > EVENT_ARGV_MAX ? EVENT_ARGV_MAX : (__u32)(end - start),
+			       EVENT_SPAN_PATH2);
 	finish(s, EVENT_CLASS_PROC, true);
 	return 0;
 }
@@ -611,7 +618,7 @@ static __always_inline int keep_addr(struct bpf_sock_addr *ctx, bool v6)
 		a.addr[0] = ctx->user_ip4;
 	}
 	bpf_map_update_elem(&watch_addrs, &id, &a, BPF_ANY);
-	return 1;	/* allow: the session's own network is the fence */
+	return 1; /* allow: the session's own network is the fence */
 }
 
 SEC("cgroup/connect4")

@@ -24,8 +24,8 @@
 #include "sandbox/sys.h"
 #include "sandbox/wire.h"
 
-#define TEMP_PREFIX	".glovebox-"
-#define COPY_CHUNK	(1u << 30)
+#define TEMP_PREFIX ".glovebox-"
+#define COPY_CHUNK (1u << 30)
 
 struct place {
 	int dir;
@@ -77,7 +77,8 @@ static int copy_content(int from, int to)
 static int write_file(const struct place *p, const struct sb_change *c, int content)
 {
 	const struct timespec times[2] = {
-		{ .tv_nsec = UTIME_NOW }, { .tv_sec = c->mtime_s, .tv_nsec = c->mtime_ns },
+		{ .tv_nsec = UTIME_NOW },
+		{ .tv_sec = c->mtime_s, .tv_nsec = c->mtime_ns },
 	};
 	AUTO_FD fd = -1;
 	char temp[32];

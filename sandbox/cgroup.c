@@ -26,11 +26,11 @@
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 
-#define CGROUP_TOP	"glovebox"
-#define CPU_PERIOD_US	100000u		/* the kernel's default period */
+#define CGROUP_TOP "glovebox"
+#define CPU_PERIOD_US 100000u /* the kernel's default period */
 /* Init lives in the leaf beside the tool, and the keeper in the v1 group: the
  * limit is the tool's, so both are added. */
-#define PIDS_OURS	2u
+#define PIDS_OURS 2u
 
 static const char *const v1_names[CGROUP_V1_COUNT] = {
 	[CGROUP_V1_MEMORY] = "memory",
@@ -120,7 +120,7 @@ static int limit_v1(enum cgroup_v1 which, int dir, const struct sb_limits *l)
 	case CGROUP_V1_MEMORY:
 		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)l->memory_bytes);
 		r = io_write_file(dir, "memory.limit_in_bytes", text);
-		if (r == 0)	/* absent where swap is not accounted */
+		if (r == 0) /* absent where swap is not accounted */
 			(void)io_write_file(dir, "memory.memsw.limit_in_bytes", text);
 		return r;
 	case CGROUP_V1_PIDS:
@@ -198,8 +198,8 @@ static void limit_v2(int dir, const struct sb_limits *l, uint32_t *in_force)
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)l->memory_bytes);
 	if (io_write_file(dir, "memory.max", text) == 0) {
 		*in_force |= SB_FORCE_MEMORY | SB_FORCE_V2;
-		(void)io_write_file(dir, "memory.swap.max", "0");	/* no swap: no file */
-		(void)io_write_file(dir, "memory.oom.group", "1");	/* since 4.19 */
+		(void)io_write_file(dir, "memory.swap.max", "0"); /* no swap: no file */
+		(void)io_write_file(dir, "memory.oom.group", "1"); /* since 4.19 */
 	}
 	(void)snprintf(text, sizeof(text), "%u", l->pids + 1);
 	if (io_write_file(dir, "pids.max", text) == 0)
@@ -303,7 +303,7 @@ static void remove_below(const char *hierarchy, long magic, const char *id)
 	/* a group is busy for a moment after its last task has gone */
 	for (int i = 0; i < 200 && unlinkat(root, path, AT_REMOVEDIR) < 0 && errno == EBUSY; i++)
 		(void)poll(NULL, 0, 5);
-	(void)unlinkat(root, CGROUP_TOP, AT_REMOVEDIR);	/* stays while others use it */
+	(void)unlinkat(root, CGROUP_TOP, AT_REMOVEDIR); /* stays while others use it */
 }
 
 int cgroup_remove_session(const char *id)

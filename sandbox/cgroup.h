@@ -11,12 +11,15 @@ enum cgroup_v1 { CGROUP_V1_MEMORY, CGROUP_V1_PIDS, CGROUP_V1_CPU, CGROUP_V1_COUN
 
 /* The groups of one session. Owned by its keeper; all fds or -1. */
 struct cgroup_session {
-	int dir;			/* v2: holds one leaf for each call */
-	int v1[CGROUP_V1_COUNT];	/* v1: the session's own, with its limits */
-	uint32_t in_force;		/* enum sb_in_force */
+	int dir; /* v2: holds one leaf for each call */
+	int v1[CGROUP_V1_COUNT]; /* v1: the session's own, with its limits */
+	uint32_t in_force; /* enum sb_in_force */
 };
 
-#define CGROUP_SESSION_NONE { .dir = -1, .v1 = { -1, -1, -1 } }
+#define CGROUP_SESSION_NONE                     \
+	{                                       \
+		.dir = -1, .v1 = { -1, -1, -1 } \
+	}
 
 /* Makes the session's groups and puts its limits where v1 keeps them.
  * -EOPNOTSUPP: this machine has no v2 hierarchy. 0 or -errno. */

@@ -35,7 +35,10 @@ int ids_lock_range(const char *state_dir, uint32_t hint, int *ret_lock, uint32_t
 	for (uint32_t i = 0; i < SB_RANGE_COUNT - 1; i++) {
 		uint32_t n = 1 + (hint + i) % (SB_RANGE_COUNT - 1);
 		struct flock lock = {
-			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1,
+			.l_type = F_WRLCK,
+			.l_whence = SEEK_SET,
+			.l_start = n,
+			.l_len = 1,
 		};
 
 		if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {

@@ -34,9 +34,9 @@
 
 enum { FD_SOCKET = 3, FD_SIGNALS = 4 };
 
-#define ALLOW(nr) \
+#define ALLOW(nr)                                        \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 /* What the loop below needs, and no more. */
 static struct sock_filter loop_filter[] = {
@@ -44,9 +44,16 @@ static struct sock_filter loop_filter[] = {
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	ALLOW(SYS_poll), ALLOW(SYS_read), ALLOW(SYS_recvmsg), ALLOW(SYS_sendmsg),
-	ALLOW(SYS_wait4), ALLOW(SYS_kill), ALLOW(SYS_exit_group), ALLOW(SYS_rt_sigreturn),
-	ALLOW(SYS_restart_syscall), ALLOW(SYS_close),
+	ALLOW(SYS_poll),
+	ALLOW(SYS_read),
+	ALLOW(SYS_recvmsg),
+	ALLOW(SYS_sendmsg),
+	ALLOW(SYS_wait4),
+	ALLOW(SYS_kill),
+	ALLOW(SYS_exit_group),
+	ALLOW(SYS_rt_sigreturn),
+	ALLOW(SYS_restart_syscall),
+	ALLOW(SYS_close),
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 };
 
@@ -75,10 +82,10 @@ static void say(uint32_t kind, int32_t value, const struct rusage *ru)
 	struct sb_init_message m = { .kind = kind, .value = value };
 
 	if (ru) {
-		m.utime_us = (uint64_t)ru->ru_utime.tv_sec * 1000000u +
-			     (uint64_t)ru->ru_utime.tv_usec;
-		m.stime_us = (uint64_t)ru->ru_stime.tv_sec * 1000000u +
-			     (uint64_t)ru->ru_stime.tv_usec;
+		m.utime_us =
+			(uint64_t)ru->ru_utime.tv_sec * 1000000u + (uint64_t)ru->ru_utime.tv_usec;
+		m.stime_us =
+			(uint64_t)ru->ru_stime.tv_sec * 1000000u + (uint64_t)ru->ru_stime.tv_usec;
 		m.maxrss_bytes = (uint64_t)ru->ru_maxrss * 1024u;
 	}
 	if (io_send(FD_SOCKET, &m, sizeof(m), NULL, 0) < 0)
@@ -93,7 +100,7 @@ static void reap(pid_t *tool)
 	pid_t pid;
 
 	while (read(FD_SIGNALS, &si, sizeof(si)) > 0)
-		;	/* how many does not matter: all dead children are reaped */
+		; /* how many does not matter: all dead children are reaped */
 	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
 		if (pid != *tool)
 			continue;
@@ -117,13 +124,14 @@ static void obey(pid_t tool)
 	/* a group of its own: setsid() in the tool's stages */
 	if (m.kind == SB_INIT_SIGNAL && m.value > 0 && m.value < NSIG && tool > 0 &&
 	    kill(-tool, m.value) < 0)
-		(void)kill(tool, m.value);	/* before its setsid() */
+		(void)kill(tool, m.value); /* before its setsid() */
 }
 
 _Noreturn void jail_become_init(const struct sb_plan *plan, pid_t tool)
 {
 	struct sock_fprog filter = {
-		.len = ARRAY_SIZE(loop_filter), .filter = loop_filter,
+		.len = ARRAY_SIZE(loop_filter),
+		.filter = loop_filter,
 	};
 	struct sb_init_message m;
 	int fds[IO_FDS_MAX];
@@ -135,7 +143,7 @@ _Noreturn void jail_become_init(const struct sb_plan *plan, pid_t tool)
 		jail_fail(plan, SB_STAGE_INIT, r);
 	r = keep_only(plan->init);
 	if (r < 0)
-		_exit(127);	/* the tool's pipe end tells: no exec without us */
+		_exit(127); /* the tool's pipe end tells: no exec without us */
 	say(SB_INIT_STARTED, tool, NULL);
 	/* not before the monitor can tell our system calls from the tool's */
 	do {

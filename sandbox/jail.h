@@ -11,8 +11,8 @@
 /* The namespaces of a session, kept alive by their fds. */
 struct jail_session {
 	int userns, mntns, netns, ipcns, utsns;
-	int landlock;			/* rule set, -1 where the kernel has none */
-	uint32_t flags;			/* enum sb_flag */
+	int landlock; /* rule set, -1 where the kernel has none */
+	uint32_t flags; /* enum sb_flag */
 	struct sb_limits limits;
 	struct sock_fprog filter;
 };
@@ -21,12 +21,12 @@ struct jail_session {
  * after it. The child borrows it (a copy of the keeper's memory). */
 struct sb_plan {
 	const struct jail_session *session;
-	int leaf;		/* cgroup directory it is born in */
-	int keeper;		/* pidfd of the process that clones */
-	int failure;		/* pipe for struct sb_failure, close on exec */
-	int init;		/* socket for struct sb_init_message */
-	int block;		/* memfd: struct sb_block and strings */
-	int stdio[3];		/* not with SB_FLAG_TTY */
+	int leaf; /* cgroup directory it is born in */
+	int keeper; /* pidfd of the process that clones */
+	int failure; /* pipe for struct sb_failure, close on exec */
+	int init; /* socket for struct sb_init_message */
+	int block; /* memfd: struct sb_block and strings */
+	int stdio[3]; /* not with SB_FLAG_TTY */
 	bool is_tty;
 };
 

@@ -38,14 +38,14 @@
 #include "sandbox/sys.h"
 
 /* Calls of one session at once: DESIGN.md asks for 64 running. */
-#define KEEPER_CALLS	256
+#define KEEPER_CALLS 256
 /* A group that is not empty by then holds tasks no signal reaches. */
-#define KILL_WAIT_MS	5000
+#define KILL_WAIT_MS 5000
 
 struct keeper_call {
-	uint32_t number;	/* 0: free */
+	uint32_t number; /* 0: free */
 	int leaf;
-	int pidfd;		/* -1: not started */
+	int pidfd; /* -1: not started */
 };
 
 struct keeper {
@@ -57,7 +57,7 @@ struct keeper {
 	uint32_t landlock_abi;
 	int range_lock;
 	int dir;
-	int self;		/* pidfd of this process */
+	int self; /* pidfd of this process */
 	struct sock_filter filter[SB_FILTER_MAX];
 	struct keeper_call calls[KEEPER_CALLS];
 };
@@ -90,7 +90,7 @@ static int load_filter(struct keeper *k, int fd)
 
 static uint32_t hash_id(const char *id)
 {
-	uint32_t h = 2166136261u;	/* FNV-1a */
+	uint32_t h = 2166136261u; /* FNV-1a */
 
 	for (; *id; id++)
 		h = (h ^ (uint8_t)*id) * 16777619u;
@@ -143,7 +143,7 @@ static _Noreturn void build_in_child(struct keeper *k, const struct root_plan *p
 		}
 	}
 	(void)io_send(sock, &b, sizeof(b), &rules, rules >= 0 ? 1 : 0);
-	(void)!read(sock, &go, 1);	/* until the namespaces have been opened */
+	(void)!read(sock, &go, 1); /* until the namespaces have been opened */
 	_exit(0);
 }
 
@@ -154,7 +154,7 @@ static int open_namespaces(struct keeper *k, pid_t pid)
 		int *fd;
 	} all[] = {
 		{ "user", &k->jail.userns }, { "mnt", &k->jail.mntns }, { "net", &k->jail.netns },
-		{ "ipc", &k->jail.ipcns }, { "uts", &k->jail.utsns },
+		{ "ipc", &k->jail.ipcns },   { "uts", &k->jail.utsns },
 	};
 	char path[64];
 
@@ -350,7 +350,7 @@ static int serve_leaf(struct keeper *k, const struct sb_request *q, struct sb_re
 	open_leaf_fds(k, c->leaf, ret->in_force, fds);
 	if (fds[SB_LEAF_KILL] < 0 || fds[SB_LEAF_FREEZE] < 0 || fds[SB_LEAF_EVENTS] < 0 ||
 	    fds[SB_LEAF_PROCS] < 0)
-		return -EOPNOTSUPP;	/* kernels before 5.14 have no cgroup.kill */
+		return -EOPNOTSUPP; /* kernels before 5.14 have no cgroup.kill */
 	for (int i = 0; i < SB_LEAF_FD_COUNT; i++) {
 		if (fds[i] < 0)
 			continue;
@@ -366,7 +366,8 @@ static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, u
 {
 	struct keeper_call *c = q->call > 0 ? find_call(k, q->call) : NULL;
 	struct sb_plan plan = {
-		.session = &k->jail, .keeper = k->self,
+		.session = &k->jail,
+		.keeper = k->self,
 		.is_tty = q->flags & SB_FLAG_TTY,
 	};
 	pid_t pid = -1;

@@ -13,12 +13,13 @@
 #include "sandbox/base/fd.h"
 #include "sandbox/sys.h"
 
-#define READ_RIGHTS (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | \
-		     LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE_RIGHTS_1 (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | \
-			LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | \
-			LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | \
-			LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM)
+#define READ_RIGHTS \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITE_RIGHTS_1                                                   \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |  \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |    \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM)
 /* handled and never given: device nodes */
 #define NEVER_RIGHTS (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK)
 
@@ -55,15 +56,16 @@ int landlock_make_rules(const char *workspace, int *ret_rules, uint32_t *ret_abi
 	attr.handled_access_fs = READ_RIGHTS | write_rights | NEVER_RIGHTS;
 	if (abi >= 6)
 		attr.scoped = SB_LANDLOCK_SCOPE_ABSTRACT | SB_LANDLOCK_SCOPE_SIGNAL;
-	rules = sys_landlock_create(&attr, abi >= 6 ? sizeof(attr) :
-					   sizeof(attr.handled_access_fs), 0);
+	rules = sys_landlock_create(&attr, abi >= 6 ? sizeof(attr) : sizeof(attr.handled_access_fs),
+				    0);
 	if (rules < 0)
 		return -errno;
 	r = add_rule(rules, "/", READ_RIGHTS);
 	/* the terminal and the null device; a rule on files takes no others */
 	if (r == 0)
-		r = add_rule(rules, "/dev", READ_RIGHTS | LANDLOCK_ACCESS_FS_WRITE_FILE |
-					    (abi >= 3 ? LANDLOCK_ACCESS_FS_TRUNCATE : 0));
+		r = add_rule(rules, "/dev",
+			     READ_RIGHTS | LANDLOCK_ACCESS_FS_WRITE_FILE |
+				     (abi >= 3 ? LANDLOCK_ACCESS_FS_TRUNCATE : 0));
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(writable); i++)
 		r = add_rule(rules, writable[i], READ_RIGHTS | write_rights);
 	if (r == 0)

@@ -28,10 +28,10 @@
 #include "sandbox/base/io.h"
 #include "sandbox/sys.h"
 
-#define HOME_DIR	"home/agent"
-#define ROOT_BYTES	"4m"		/* directories and three small files */
-#define TMP_INODES	"200000"	/* names in one private tmpfs */
-#define TTY_GROUP	"5"		/* `tty` in every distribution's passwd */
+#define HOME_DIR "home/agent"
+#define ROOT_BYTES "4m" /* directories and three small files */
+#define TMP_INODES "200000" /* names in one private tmpfs */
+#define TTY_GROUP "5" /* `tty` in every distribution's passwd */
 
 static const char passwd_text[] = "root:x:0:0:root:/root:/bin/sh\n"
 				  "agent:x:1000:1000:agent:/home/agent:/bin/sh\n"
@@ -41,7 +41,7 @@ static const char hosts_text[] = "127.0.0.1 localhost glovebox\n::1 localhost\n"
 
 struct mount_option {
 	const char *key;
-	const char *value;	/* NULL: a flag */
+	const char *value; /* NULL: a flag */
 };
 
 /* A detached mount of a new file system. */
@@ -92,12 +92,15 @@ int root_make_devices(int *ret_tree)
 	static const struct {
 		const char *name, *to;
 	} links[] = {
-		{ "fd", "/proc/self/fd" }, { "stdin", "/proc/self/fd/0" },
+		{ "fd", "/proc/self/fd" },       { "stdin", "/proc/self/fd/0" },
 		{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
 		{ "ptmx", "pts/ptmx" },
 	};
 	static const struct mount_option options[] = {
-		{ "mode", "0755" }, { "size", "64k" }, { "nr_inodes", "64" }, { 0 },
+		{ "mode", "0755" },
+		{ "size", "64k" },
+		{ "nr_inodes", "64" },
+		{ 0 },
 	};
 	AUTO_FD tree = -1;
 	mode_t old;
@@ -189,8 +192,8 @@ static int show_path(int root, const char *path)
 	r = make_path(root, path + 1, !S_ISDIR(st.st_mode));
 	if (r < 0)
 		return r;
-	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
-						 AT_SYMLINK_NOFOLLOW);
+	tree = open_tree(AT_FDCWD, path,
+			 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
 	if (tree < 0)
 		return -errno;
 	r = set_attrs(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, AT_RECURSIVE);
@@ -208,8 +211,8 @@ static int write_text(int root, const char *path, const char *text, size_t size)
 
 static int make_files(int root, const struct sb_config *config)
 {
-	static const char *const dirs[] = { "etc", "dev", "proc", "sys", "tmp", "run", "home",
-					    HOME_DIR, "root", "var", "srv", "mnt" };
+	static const char *const dirs[] = { "etc",  "dev",    "proc", "sys", "tmp", "run",
+					    "home", HOME_DIR, "root", "var", "srv", "mnt" };
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
@@ -232,8 +235,9 @@ static int add_tmpfs(int root, const char *path, const struct root_plan *plan, c
 {
 	char size[32], id[16];
 	const struct mount_option options[] = {
-		{ "size", size }, { "nr_inodes", TMP_INODES }, { "mode", mode },
-		{ "uid", id }, { "gid", id }, { 0 },
+		{ "size", size }, { "nr_inodes", TMP_INODES },
+		{ "mode", mode }, { "uid", id },
+		{ "gid", id },    { 0 },
 	};
 	AUTO_FD tree = -1;
 	int r;
@@ -247,8 +251,11 @@ static int add_tmpfs(int root, const char *path, const struct root_plan *plan, c
 static int add_devices(int root, const struct root_plan *plan)
 {
 	static const struct mount_option options[] = {
-		{ "newinstance", NULL }, { "ptmxmode", "0666" }, { "mode", "0620" },
-		{ "gid", TTY_GROUP }, { 0 },
+		{ "newinstance", NULL },
+		{ "ptmxmode", "0666" },
+		{ "mode", "0620" },
+		{ "gid", TTY_GROUP },
+		{ 0 },
 	};
 	AUTO_FD pts = -1;
 	int r;
@@ -288,8 +295,11 @@ static int add_overlay(int root, const struct root_plan *plan)
 {
 	char lower[SB_PATH_MAX], upper[SB_PATH_MAX], work[SB_PATH_MAX];
 	const struct mount_option options[] = {
-		{ "lowerdir", lower }, { "upperdir", upper }, { "workdir", work },
-		{ "userxattr", NULL }, { 0 },
+		{ "lowerdir", lower },
+		{ "upperdir", upper },
+		{ "workdir", work },
+		{ "userxattr", NULL },
+		{ 0 },
 	};
 	AUTO_FD tree = -1;
 	int r;
@@ -320,7 +330,8 @@ static int add_overlay(int root, const struct root_plan *plan)
 	(void)join_path(work, sizeof(work), plan->config->staging, ".layer");
 	if (umount2(work, MNT_DETACH) < 0)
 		return -errno;
-	if (unlinkat(root, ".lower", AT_REMOVEDIR) < 0 || unlinkat(root, ".layer", AT_REMOVEDIR) < 0)
+	if (unlinkat(root, ".lower", AT_REMOVEDIR) < 0 ||
+	    unlinkat(root, ".layer", AT_REMOVEDIR) < 0)
 		return -errno;
 	return 0;
 }
@@ -339,7 +350,9 @@ static int pivot(int root)
 int root_build(const struct root_plan *plan, uint32_t *ret_stage)
 {
 	static const struct mount_option options[] = {
-		{ "mode", "0755" }, { "size", ROOT_BYTES }, { 0 },
+		{ "mode", "0755" },
+		{ "size", ROOT_BYTES },
+		{ 0 },
 	};
 	AUTO_FD tree = -1;
 	AUTO_FD root = -1;
@@ -382,14 +395,15 @@ int root_build(const struct root_plan *plan, uint32_t *ret_stage)
 int root_add_proc(int proc)
 {
 	static const char *const files[] = {
-		"/proc/kcore", "/proc/keys", "/proc/kallsyms", "/proc/timer_list",
-		"/proc/sched_debug", "/proc/sysrq-trigger", "/proc/latency_stats",
-		"/proc/interrupts", "/proc/kmsg", "/proc/kpagecount", "/proc/kpageflags",
-		"/proc/kpagecgroup", "/proc/vmallocinfo",
+		"/proc/kcore",         "/proc/keys",        "/proc/kallsyms",
+		"/proc/timer_list",    "/proc/sched_debug", "/proc/sysrq-trigger",
+		"/proc/latency_stats", "/proc/interrupts",  "/proc/kmsg",
+		"/proc/kpagecount",    "/proc/kpageflags",  "/proc/kpagecgroup",
+		"/proc/vmallocinfo",
 	};
 	static const char *const dirs[] = {
-		"/proc/acpi", "/proc/asound", "/proc/scsi", "/proc/bus", "/proc/irq",
-		"/proc/driver",
+		"/proc/acpi", "/proc/asound", "/proc/scsi",
+		"/proc/bus",  "/proc/irq",    "/proc/driver",
 	};
 	int r;
 

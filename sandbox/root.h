@@ -9,11 +9,11 @@
 struct root_plan {
 	const struct sb_config *config;
 	const struct sb_limits *limits;
-	const char *at;		/* where the workspace is shown: absolute, no links */
-	uint32_t inside;	/* id of the user inside */
-	int devices;		/* detached tree from root_make_devices() */
-	int lower;		/* detached, id-mapped view of the workspace */
-	int layer;		/* detached tree holding upper/ and work/ */
+	const char *at; /* where the workspace is shown: absolute, no links */
+	uint32_t inside; /* id of the user inside */
+	int devices; /* detached tree from root_make_devices() */
+	int lower; /* detached, id-mapped view of the workspace */
+	int layer; /* detached tree holding upper/ and work/ */
 };
 
 /* Makes /dev as a detached tree, while there still is the privilege to make

@@ -27,7 +27,7 @@
 
 struct scan {
 	int sock;
-	struct sb_change c;	/* scratch: two pages do not belong on each frame */
+	struct sb_change c; /* scratch: two pages do not belong on each frame */
 };
 
 static int send_change(struct scan *s, const char *path, int fd, int base_fd)
@@ -94,8 +94,8 @@ static int send_unread(struct scan *s, const char *path, const struct stat *st, 
 
 static bool join(char *out, const char *dir, const char *name)
 {
-	int n = *dir ? snprintf(out, SB_PATH_MAX, "%s/%s", dir, name) :
-		       snprintf(out, SB_PATH_MAX, "%s", name);
+	int n = *dir ? snprintf(out, SB_PATH_MAX, "%s/%s", dir, name)
+		     : snprintf(out, SB_PATH_MAX, "%s", name);
 
 	return n > 0 && n < SB_PATH_MAX;
 }
@@ -144,9 +144,8 @@ static int send_gone(struct scan *s, int base, const char *name, const char *pat
 
 			if (is_dot(e->d_name))
 				continue;
-			r = join(below, path, e->d_name) ?
-				    send_gone(s, fd, e->d_name, below) :
-				    send_unread(s, path, &st, -ENAMETOOLONG);
+			r = join(below, path, e->d_name) ? send_gone(s, fd, e->d_name, below)
+							 : send_unread(s, path, &st, -ENAMETOOLONG);
 		}
 		(void)closedir(d);
 		fd_done(&fd);
@@ -170,8 +169,8 @@ static bool is_opaque(int fd)
 	return fgetxattr(fd, "user.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
 }
 
-static int scan_subdir(struct scan *s, int upper, const char *name, int base,
-		       const struct stat *st, const struct stat *base_st, const char *path)
+static int scan_subdir(struct scan *s, int upper, const char *name, int base, const struct stat *st,
+		       const struct stat *base_st, const char *path)
 {
 	AUTO_FD below = -1;
 	AUTO_FD fd = -1;
@@ -216,8 +215,8 @@ static int scan_subdir(struct scan *s, int upper, const char *name, int base,
 	return scan_dir(s, fd, below, path);
 }
 
-static int send_file(struct scan *s, int upper, const char *name, int base,
-		     const struct stat *st, const struct stat *base_st, const char *path)
+static int send_file(struct scan *s, int upper, const char *name, int base, const struct stat *st,
+		     const struct stat *base_st, const char *path)
 {
 	AUTO_FD base_fd = -1;
 	AUTO_FD fd = -1;
@@ -286,8 +285,8 @@ static int scan_dir(struct scan *s, int upper, int base, const char *path)
 
 		if (is_dot(e->d_name))
 			continue;
-		r = join(below, path, e->d_name) ? scan_entry(s, upper, e->d_name, base, below) :
-						   send_unread(s, path, NULL, -ENAMETOOLONG);
+		r = join(below, path, e->d_name) ? scan_entry(s, upper, e->d_name, base, below)
+						 : send_unread(s, path, NULL, -ENAMETOOLONG);
 	}
 	(void)closedir(d);
 	return r;

@@ -60,7 +60,7 @@ int store_open_workspace(const struct store_record *rec, int *ret_fd)
 }
 
 int store_create(const struct sb_config *config, const char *id, struct store_record *rec,
-		   int *ret_dir)
+		 int *ret_dir)
 {
 	AUTO_FD sessions = -1;
 	AUTO_FD dir = -1;
@@ -90,7 +90,7 @@ int store_create(const struct sb_config *config, const char *id, struct store_re
 }
 
 int store_load(const struct sb_config *config, const char *id, struct store_record *ret_rec,
-		 int *ret_dir)
+	       int *ret_dir)
 {
 	struct store_record rec;
 	AUTO_FD sessions = -1;
@@ -112,8 +112,8 @@ int store_load(const struct sb_config *config, const char *id, struct store_reco
 		return -errno;
 	if (st.st_uid != 0 || st.st_size != sizeof(rec) ||
 	    io_read_full(file, &rec, sizeof(rec)) != sizeof(rec) || rec.abi != SB_ABI ||
-	    rec.range < SB_RANGE_FIRST + SB_RANGE_SIZE ||
-	    rec.workspace[SB_PATH_MAX - 1] || rec.at[SB_PATH_MAX - 1])
+	    rec.range < SB_RANGE_FIRST + SB_RANGE_SIZE || rec.workspace[SB_PATH_MAX - 1] ||
+	    rec.at[SB_PATH_MAX - 1])
 		return -EBADMSG;
 	*ret_rec = rec;
 	*ret_dir = fd_take(&dir);
@@ -131,7 +131,7 @@ static int make_owned(int parent, const char *name, uid_t owner, mode_t mode)
 }
 
 int store_open_layer(int dir, const struct store_record *rec, uint32_t number, bool make,
-		       int *ret_fd)
+		     int *ret_fd)
 {
 	uint32_t owner = rec->range + (rec->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID);
 	AUTO_FD fd = -1;
@@ -184,8 +184,9 @@ static int remove_tree(int parent, const char *name)
 	while (r == 0 && (e = readdir(d))) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		r = e->d_type == DT_DIR ? remove_tree(dirfd(d), e->d_name) :
-		    unlinkat(dirfd(d), e->d_name, 0) < 0 ? -errno : 0;
+		r = e->d_type == DT_DIR                    ? remove_tree(dirfd(d), e->d_name)
+		    : unlinkat(dirfd(d), e->d_name, 0) < 0 ? -errno
+							   : 0;
 	}
 	(void)closedir(d);
 	if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0)

@@ -20,13 +20,13 @@
  */
 struct store_record {
 	uint32_t abi;
-	uint32_t range;			/* first id */
-	uint32_t flags;			/* enum sb_flag */
-	uint32_t owner;			/* of the workspace, when the session was made */
+	uint32_t range; /* first id */
+	uint32_t flags; /* enum sb_flag */
+	uint32_t owner; /* of the workspace, when the session was made */
 	uint32_t group;
 	uint32_t reserved;
-	uint64_t device;		/* of the workspace: another directory under its */
-	uint64_t inode;			/* name is refused */
+	uint64_t device; /* of the workspace: another directory under its */
+	uint64_t inode; /* name is refused */
 	char workspace[SB_PATH_MAX];
 	char at[SB_PATH_MAX];
 };
@@ -39,15 +39,15 @@ int store_open_workspace(const struct store_record *rec, int *ret_fd);
 
 /* Makes the directories and the record. Gives the session's directory. */
 int store_create(const struct sb_config *config, const char *id, struct store_record *rec,
-		   int *ret_dir);
+		 int *ret_dir);
 
 /* Opens a session that is there. */
 int store_load(const struct sb_config *config, const char *id, struct store_record *ret_rec,
-		 int *ret_dir);
+	       int *ret_dir);
 
 /* Opens layer `number` as a directory; makes it when asked to. */
 int store_open_layer(int dir, const struct store_record *rec, uint32_t number, bool make,
-		       int *ret_fd);
+		     int *ret_fd);
 
 /* Removes all of it. */
 int store_remove(const struct sb_config *config, const char *id);

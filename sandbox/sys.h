@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
-#define LANDLOCK_ACCESS_FS_TRUNCATE	(1ULL << 14)	/* ABI 3, Linux 6.2 */
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14) /* ABI 3, Linux 6.2 */
 #endif
-#define SB_LANDLOCK_SCOPE_ABSTRACT	(1ULL << 0)	/* ABI 6, Linux 6.12 */
-#define SB_LANDLOCK_SCOPE_SIGNAL	(1ULL << 1)
+#define SB_LANDLOCK_SCOPE_ABSTRACT (1ULL << 0) /* ABI 6, Linux 6.12 */
+#define SB_LANDLOCK_SCOPE_SIGNAL (1ULL << 1)
 
 /* struct landlock_ruleset_attr as of ABI 6; older kernels are given less of it. */
 struct sb_landlock_attr {
@@ -64,6 +64,6 @@ static inline int sys_pivot_root(const char *root, const char *put_old)
 }
 
 /* Below the directory, and through no symbolic link of any kind. */
-#define SB_BENEATH	(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+#define SB_BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
 #endif

@@ -33,8 +33,11 @@
 
 /* A pipe's worth: one core dump limit that is safe and not 0, since 0 makes a
  * piped core handler run all the same (core(5)). */
-#define CORE_BYTES	1
-#define MSGQUEUE_BYTES	819200	/* the kernel's default */
+#define CORE_BYTES 1
+#define MSGQUEUE_BYTES 819200 /* the kernel's default */
+
+/* Above the control group's limit, which is met first and then told. */
+#define NPROC_SLACK 16
 
 struct tool {
 	const struct sb_plan *plan;
@@ -67,7 +70,7 @@ static int set_limits(struct tool *t)
 		r = set_limit(RLIMIT_MSGQUEUE, MSGQUEUE_BYTES);
 	/* the backstop where no pids controller is: counts the session's user */
 	if (r == 0)
-		r = set_limit(RLIMIT_NPROC, l->pids);
+		r = set_limit(RLIMIT_NPROC, (uint64_t)l->pids + NPROC_SLACK);
 	(void)umask(022);
 	return r;
 }
@@ -79,7 +82,7 @@ static int reset_signals(struct tool *t)
 
 	(void)t;
 	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);	/* refused for KILL, STOP and libc's own */
+		(void)signal(i, SIG_DFL); /* refused for KILL, STOP and libc's own */
 	(void)sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
@@ -100,7 +103,7 @@ static int join_keyring(struct tool *t)
 {
 	(void)t;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
-		return errno == ENOSYS ? 0 : -errno;	/* no keyrings: none to leak */
+		return errno == ENOSYS ? 0 : -errno; /* no keyrings: none to leak */
 	return 0;
 }
 
@@ -152,7 +155,8 @@ static int read_block(struct tool *t)
 	    head.argc > head.bytes || head.envc > head.bytes ||
 	    (uint64_t)st.st_size != sizeof(head) + (uint64_t)head.bytes)
 		return -EBADMSG;
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, t->plan->block, 0);
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, t->plan->block,
+		   0);
 	if (map == MAP_FAILED)
 		return -errno;
 	table = mmap(NULL, (head.argc + (size_t)head.envc + 2) * sizeof(*table),
@@ -192,7 +196,7 @@ static int restrict_landlock(struct tool *t)
 	int rules = t->plan->session->landlock;
 
 	if (rules < 0)
-		return 0;	/* the kernel has none; the reply of OPEN said so */
+		return 0; /* the kernel has none; the reply of OPEN said so */
 	return sys_landlock_restrict(rules) < 0 ? -errno : 0;
 }
 

@@ -39,10 +39,10 @@
 #include "sandbox/sys.h"
 
 /* One range of user ids each, and range 0 is ours. */
-#define WARDEN_SESSIONS	(SB_RANGE_COUNT - 1)
+#define WARDEN_SESSIONS (SB_RANGE_COUNT - 1)
 
 struct warden_session {
-	char id[SB_ID_MAX];	/* "": free */
+	char id[SB_ID_MAX]; /* "": free */
 	pid_t keeper;
 };
 
@@ -89,8 +89,8 @@ static int serve_attach(struct warden *w, const struct sb_request *q, const int 
  * what every root has. */
 static int check_open(const struct warden *w, const struct sb_request *q)
 {
-	static const char *const taken[] = { "/proc", "/dev", "/sys", "/etc", "/usr", "/bin",
-					     "/sbin", "/lib", "/lib64" };
+	static const char *const taken[] = { "/proc", "/dev",  "/sys", "/etc",  "/usr",
+					     "/bin",  "/sbin", "/lib", "/lib64" };
 	const struct sb_limits *l = &q->limits;
 
 	if (!w->config->workspace)
@@ -183,8 +183,7 @@ static int serve_closed(struct warden *w, const struct sb_request *q, const int 
 	return s ? end_session(s) : -ENOENT;
 }
 
-static _Noreturn void scan_child(const struct store_record *rec, int dir, uint32_t layer,
-				 int sock)
+static _Noreturn void scan_child(const struct store_record *rec, int dir, uint32_t layer, int sock)
 {
 	AUTO_FD shift = -1;
 	AUTO_FD userns = -1;
@@ -207,8 +206,8 @@ static _Noreturn void scan_child(const struct store_record *rec, int dir, uint32
 		upper = openat(layer_dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		r = upper < 0 ? -errno : ids_open_session(rec->range, &userns);
 	}
-	if (r == 0 && (setns(userns, CLONE_NEWUSER) < 0 || setresgid(0, 0, 0) < 0 ||
-		       setresuid(0, 0, 0) < 0))
+	if (r == 0 &&
+	    (setns(userns, CLONE_NEWUSER) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		r = -errno;
 	if (r == 0)
 		r = scan_layer(sock, upper, tree);
@@ -290,12 +289,9 @@ static const struct {
 		     unsigned int count, struct answer *a);
 	bool needs_id;
 } verbs[SB_VERB_COUNT] = {
-	[SB_VERB_ATTACH] = { serve_attach, false },
-	[SB_VERB_OPEN] = { serve_open, true },
-	[SB_VERB_CLOSED] = { serve_closed, true },
-	[SB_VERB_SCAN] = { serve_files, true },
-	[SB_VERB_APPLY] = { serve_files, true },
-	[SB_VERB_REMOVE] = { serve_remove, true },
+	[SB_VERB_ATTACH] = { serve_attach, false }, [SB_VERB_OPEN] = { serve_open, true },
+	[SB_VERB_CLOSED] = { serve_closed, true },  [SB_VERB_SCAN] = { serve_files, true },
+	[SB_VERB_APPLY] = { serve_files, true },    [SB_VERB_REMOVE] = { serve_remove, true },
 };
 
 static int serve(struct warden *w, const struct sb_request *q, const int *fds, unsigned int count,
@@ -342,10 +338,11 @@ static void remove_run_dir(const char *path)
 static int keep_needed(void)
 {
 	static const int needed[] = {
-		CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL, CAP_CHOWN,
-		CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD,
-		CAP_NET_ADMIN, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CAP_BPF,
-		CAP_PERFMON, CAP_SETFCAP,
+		CAP_SYS_ADMIN,  CAP_SETUID,     CAP_SETGID,       CAP_SETPCAP,
+		CAP_KILL,       CAP_CHOWN,      CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
+		CAP_FOWNER,     CAP_FSETID,     CAP_MKNOD,        CAP_NET_ADMIN,
+		CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CAP_BPF,
+		CAP_PERFMON,    CAP_SETFCAP,
 	};
 	cap_t caps = cap_init();
 	cap_t have = cap_get_proc();
@@ -355,8 +352,9 @@ static int keep_needed(void)
 		cap_flag_value_t v = CAP_CLEAR;
 
 		(void)cap_get_flag(have, needed[i], CAP_PERMITTED, &v);
-		if (v == CAP_SET && (cap_set_flag(caps, CAP_PERMITTED, 1, &needed[i], CAP_SET) < 0 ||
-				     cap_set_flag(caps, CAP_EFFECTIVE, 1, &needed[i], CAP_SET) < 0))
+		if (v == CAP_SET &&
+		    (cap_set_flag(caps, CAP_PERMITTED, 1, &needed[i], CAP_SET) < 0 ||
+		     cap_set_flag(caps, CAP_EFFECTIVE, 1, &needed[i], CAP_SET) < 0))
 			r = -errno;
 	}
 	if (r == 0 && cap_set_proc(caps) < 0)
@@ -379,7 +377,7 @@ static _Noreturn void warden_main(struct warden *w)
 	(void)setsid();
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;	/* the scanner holds a fd for each level */
+		files.rlim_cur = files.rlim_max; /* the scanner holds a fd for each level */
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||

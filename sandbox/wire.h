@@ -14,45 +14,45 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SB_ABI		1u
-#define SB_ID_MAX	16	/* "s-" and 10 characters, NUL, padding */
-#define SB_PATH_MAX	4096	/* PATH_MAX */
-#define SB_ERROR_MAX	4095	/* largest errno a kernel answers with */
+#define SB_ABI 1u
+#define SB_ID_MAX 16 /* "s-" and 10 characters, NUL, padding */
+#define SB_PATH_MAX 4096 /* PATH_MAX */
+#define SB_ERROR_MAX 4095 /* largest errno a kernel answers with */
 
 /*
  * User ids. systemd lists 0x70000000 and up as nobody's (its container range
  * ends below); ids from 2^31 on break programs that keep them in an int.
  * Range 0 is Glovebox's own: its first id is the supervisor's.
  */
-#define SB_RANGE_SIZE	65536u
-#define SB_RANGE_FIRST	0x70000000u
-#define SB_RANGE_COUNT	4096u
+#define SB_RANGE_SIZE 65536u
+#define SB_RANGE_FIRST 0x70000000u
+#define SB_RANGE_COUNT 4096u
 #define SB_SUPERVISOR_ID SB_RANGE_FIRST
 
-#define SB_AGENT_ID	1000u	/* the user `agent`, as the call sees it */
+#define SB_AGENT_ID 1000u /* the user `agent`, as the call sees it */
 
 /* Limits a request may ask for. */
-#define SB_PIDS_MAX	32768u		/* default kernel.pid_max */
-#define SB_NOFILE_MAX	1048576u	/* default fs.nr_open */
-#define SB_MEMORY_MIN	(4u << 20)	/* below this not even sh starts */
-#define SB_CPU_MILLI_MAX 1024000u	/* 1,024 cpus */
-#define SB_FILTER_MAX	4096u		/* BPF_MAXINSNS */
-#define SB_BLOCK_MAX	(6u << 20)	/* the kernel's own bound on argv + env */
+#define SB_PIDS_MAX 32768u /* default kernel.pid_max */
+#define SB_NOFILE_MAX 1048576u /* default fs.nr_open */
+#define SB_MEMORY_MIN (4u << 20) /* below this not even sh starts */
+#define SB_CPU_MILLI_MAX 1024000u /* 1,024 cpus */
+#define SB_FILTER_MAX 4096u /* BPF_MAXINSNS */
+#define SB_BLOCK_MAX (6u << 20) /* the kernel's own bound on argv + env */
 
 enum sb_verb {
 	SB_VERB_NONE = 0,
 	/* of the warden */
-	SB_VERB_ATTACH,		/* a program fd becomes a link fd */
-	SB_VERB_OPEN,		/* a session: namespaces, root, layer; gives its keeper */
-	SB_VERB_CLOSED,		/* the keeper has ended: remove what it could not */
-	SB_VERB_SCAN,		/* walk the layers of a session that is not running */
-	SB_VERB_APPLY,		/* a writer for its workspace */
-	SB_VERB_REMOVE,		/* its files on disk */
+	SB_VERB_ATTACH, /* a program fd becomes a link fd */
+	SB_VERB_OPEN, /* a session: namespaces, root, layer; gives its keeper */
+	SB_VERB_CLOSED, /* the keeper has ended: remove what it could not */
+	SB_VERB_SCAN, /* walk the layers of a session that is not running */
+	SB_VERB_APPLY, /* a writer for its workspace */
+	SB_VERB_REMOVE, /* its files on disk */
 	/* of a keeper */
-	SB_VERB_LEAF,		/* a cgroup for the next call */
-	SB_VERB_START,		/* a call */
-	SB_VERB_RETIRE,		/* the leaf of a call that has ended */
-	SB_VERB_CLOSE,		/* kill everything, take the session down */
+	SB_VERB_LEAF, /* a cgroup for the next call */
+	SB_VERB_START, /* a call */
+	SB_VERB_RETIRE, /* the leaf of a call that has ended */
+	SB_VERB_CLOSE, /* kill everything, take the session down */
 	SB_VERB_COUNT,
 };
 
@@ -60,29 +60,29 @@ enum sb_verb {
  * the call; the names in sb_stage_names[] are what a person reads. */
 enum sb_stage {
 	SB_STAGE_NONE = 0,
-	SB_STAGE_REQUEST,	/* the request itself */
-	SB_STAGE_RANGE,		/* a free range of user ids */
-	SB_STAGE_CGROUP,	/* the session's control groups */
-	SB_STAGE_STORE,		/* its directory on disk */
-	SB_STAGE_WORKSPACE,	/* the id-mapped view of the workspace */
-	SB_STAGE_NAMESPACES,	/* user, mount, network, ipc, uts */
-	SB_STAGE_NETWORK,	/* loopback */
-	SB_STAGE_ROOT,		/* the private root */
+	SB_STAGE_REQUEST, /* the request itself */
+	SB_STAGE_RANGE, /* a free range of user ids */
+	SB_STAGE_CGROUP, /* the session's control groups */
+	SB_STAGE_STORE, /* its directory on disk */
+	SB_STAGE_WORKSPACE, /* the id-mapped view of the workspace */
+	SB_STAGE_NAMESPACES, /* user, mount, network, ipc, uts */
+	SB_STAGE_NETWORK, /* loopback */
+	SB_STAGE_ROOT, /* the private root */
 	SB_STAGE_DEVICES,
-	SB_STAGE_LAYER,		/* the overlay */
+	SB_STAGE_LAYER, /* the overlay */
 	SB_STAGE_PIVOT,
-	SB_STAGE_RULES,		/* the Landlock rule set */
-	SB_STAGE_LEAF,		/* a cgroup for the call */
+	SB_STAGE_RULES, /* the Landlock rule set */
+	SB_STAGE_LEAF, /* a cgroup for the call */
 	SB_STAGE_CLONE,
-	SB_STAGE_JOIN,		/* the session's namespaces */
-	SB_STAGE_PROC,		/* its own /proc */
-	SB_STAGE_INIT,		/* pid 1: identity, dumpable, signals */
+	SB_STAGE_JOIN, /* the session's namespaces */
+	SB_STAGE_PROC, /* its own /proc */
+	SB_STAGE_INIT, /* pid 1: identity, dumpable, signals */
 	SB_STAGE_TERMINAL,
 	SB_STAGE_LIMITS,
 	SB_STAGE_PRIVILEGES,
 	SB_STAGE_KEYRING,
 	SB_STAGE_FDS,
-	SB_STAGE_DIRECTORY,	/* the working directory */
+	SB_STAGE_DIRECTORY, /* the working directory */
 	SB_STAGE_LANDLOCK,
 	SB_STAGE_FILTER,
 	SB_STAGE_EXEC,
@@ -93,46 +93,46 @@ extern const char *const sb_stage_names[SB_STAGE_COUNT];
 
 /* How a stage of the child failed; {SB_STAGE_EXEC, 0} says "about to exec". */
 struct sb_failure {
-	uint32_t stage;		/* enum sb_stage */
-	int32_t error;		/* -errno */
+	uint32_t stage; /* enum sb_stage */
+	int32_t error; /* -errno */
 };
 
 enum sb_flag {
-	SB_FLAG_TTY	= 1 << 0,	/* the call gets a terminal of its own */
-	SB_FLAG_ROOT	= 1 << 1,	/* the user inside is root (0), not agent */
-	SB_FLAG_RESUME	= 1 << 2,	/* OPEN: the session is on disk already */
+	SB_FLAG_TTY = 1 << 0, /* the call gets a terminal of its own */
+	SB_FLAG_ROOT = 1 << 1, /* the user inside is root (0), not agent */
+	SB_FLAG_RESUME = 1 << 2, /* OPEN: the session is on disk already */
 };
-#define SB_FLAGS_KNOWN	(SB_FLAG_TTY | SB_FLAG_ROOT | SB_FLAG_RESUME)
+#define SB_FLAGS_KNOWN (SB_FLAG_TTY | SB_FLAG_ROOT | SB_FLAG_RESUME)
 
 struct sb_limits {
 	uint64_t memory_bytes;
-	uint64_t file_bytes;	/* RLIMIT_FSIZE, 0: none */
-	uint64_t tmp_bytes;	/* each private tmpfs */
+	uint64_t file_bytes; /* RLIMIT_FSIZE, 0: none */
+	uint64_t tmp_bytes; /* each private tmpfs */
 	uint32_t pids;
-	uint32_t cpu_milli;	/* thousandths of a cpu */
+	uint32_t cpu_milli; /* thousandths of a cpu */
 	uint32_t open_files;
 	uint32_t reserved;
 };
 
 struct sb_request {
-	uint32_t abi;		/* SB_ABI */
-	uint32_t verb;		/* enum sb_verb */
-	uint32_t flags;		/* enum sb_flag */
-	uint32_t call;		/* LEAF, START, RETIRE: number of the call */
-	uint32_t attach_type;	/* ATTACH: 0 for a tracepoint, else enum bpf_attach_type */
-	uint32_t layer;		/* OPEN, SCAN: number of the top layer, from 1 */
+	uint32_t abi; /* SB_ABI */
+	uint32_t verb; /* enum sb_verb */
+	uint32_t flags; /* enum sb_flag */
+	uint32_t call; /* LEAF, START, RETIRE: number of the call */
+	uint32_t attach_type; /* ATTACH: 0 for a tracepoint, else enum bpf_attach_type */
+	uint32_t layer; /* OPEN, SCAN: number of the top layer, from 1 */
 	struct sb_limits limits;
 	char session[SB_ID_MAX];
-	char at[SB_PATH_MAX];	/* OPEN: where the workspace is shown */
+	char at[SB_PATH_MAX]; /* OPEN: where the workspace is shown */
 };
 
 /* What of the limits the kernel really enforces, in sb_reply.in_force. */
 enum sb_in_force {
-	SB_FORCE_MEMORY	= 1 << 0,
-	SB_FORCE_PIDS	= 1 << 1,
-	SB_FORCE_CPU	= 1 << 2,
-	SB_FORCE_V2	= 1 << 3,	/* by v2 controllers, per call */
-	SB_FORCE_V1	= 1 << 4,	/* by v1 controllers, per session */
+	SB_FORCE_MEMORY = 1 << 0,
+	SB_FORCE_PIDS = 1 << 1,
+	SB_FORCE_CPU = 1 << 2,
+	SB_FORCE_V2 = 1 << 3, /* by v2 controllers, per call */
+	SB_FORCE_V1 = 1 << 4, /* by v1 controllers, per session */
 	SB_FORCE_LANDLOCK = 1 << 5,
 	SB_FORCE_LANDLOCK_SCOPE = 1 << 6,
 };
@@ -142,38 +142,42 @@ enum sb_in_force {
  * LEAF: kill, freeze, events, procs, cpu.stat, then memory events or -1 and
  *       memory peak where in_force says V2; with V1 the session's. */
 enum sb_leaf_fd {
-	SB_LEAF_KILL, SB_LEAF_FREEZE, SB_LEAF_EVENTS, SB_LEAF_PROCS, SB_LEAF_CPU,
-	SB_LEAF_MEMORY,		/* memory.events, or v1 memory.oom_control */
-	SB_LEAF_PIDS,		/* pids.events */
-	SB_LEAF_OOM,		/* v1: an eventfd that counts */
+	SB_LEAF_KILL,
+	SB_LEAF_FREEZE,
+	SB_LEAF_EVENTS,
+	SB_LEAF_PROCS,
+	SB_LEAF_CPU,
+	SB_LEAF_MEMORY, /* memory.events, or v1 memory.oom_control */
+	SB_LEAF_PIDS, /* pids.events */
+	SB_LEAF_OOM, /* v1: an eventfd that counts */
 	SB_LEAF_FD_COUNT,
 };
 
 struct sb_reply {
 	uint32_t abi;
-	int32_t error;		/* 0 or -errno */
-	uint32_t stage;		/* of the error */
-	uint32_t in_force;	/* enum sb_in_force */
-	uint64_t cgroup_id;	/* LEAF */
-	uint32_t pid;		/* START: init, as the machine sees it */
-	uint32_t range;		/* OPEN: first id of the session's range */
-	uint32_t leaf_fds;	/* LEAF: bit n: enum sb_leaf_fd n is among the fds */
-	uint32_t landlock_abi;	/* OPEN: 0 when the kernel has none */
+	int32_t error; /* 0 or -errno */
+	uint32_t stage; /* of the error */
+	uint32_t in_force; /* enum sb_in_force */
+	uint64_t cgroup_id; /* LEAF */
+	uint32_t pid; /* START: init, as the machine sees it */
+	uint32_t range; /* OPEN: first id of the session's range */
+	uint32_t leaf_fds; /* LEAF: bit n: enum sb_leaf_fd n is among the fds */
+	uint32_t landlock_abi; /* OPEN: 0 when the kernel has none */
 };
 
 /* Between init and the supervisor, over their own socket. */
 enum sb_init_kind {
-	SB_INIT_TERMINAL = 1,	/* to the supervisor: the master comes with it */
-	SB_INIT_STARTED,	/* value: the tool's pid inside */
-	SB_INIT_ENDED,		/* value: wait status of the tool */
-	SB_INIT_GO,		/* to init: the monitor knows you */
-	SB_INIT_SIGNAL,		/* to init: send `value` to the tool */
+	SB_INIT_TERMINAL = 1, /* to the supervisor: the master comes with it */
+	SB_INIT_STARTED, /* value: the tool's pid inside */
+	SB_INIT_ENDED, /* value: wait status of the tool */
+	SB_INIT_GO, /* to init: the monitor knows you */
+	SB_INIT_SIGNAL, /* to init: send `value` to the tool */
 };
 
 struct sb_init_message {
-	uint32_t kind;		/* enum sb_init_kind */
+	uint32_t kind; /* enum sb_init_kind */
 	int32_t value;
-	uint64_t utime_us;	/* ENDED: of the tool and what it waited for */
+	uint64_t utime_us; /* ENDED: of the tool and what it waited for */
 	uint64_t stime_us;
 	uint64_t maxrss_bytes;
 };
@@ -184,34 +188,34 @@ struct sb_block {
 	uint32_t abi;
 	uint32_t argc;
 	uint32_t envc;
-	uint32_t bytes;		/* of all strings */
+	uint32_t bytes; /* of all strings */
 };
 
 /* One change, from the scanner to the supervisor, and to the writer. */
 enum sb_change_kind {
-	SB_CHANGE_END = 0,	/* the scan is complete */
-	SB_CHANGE_FILE,		/* a regular file; fd 0 holds its content */
-	SB_CHANGE_DIR,		/* a directory; `base_mode` 0 when it is new */
-	SB_CHANGE_LINK,		/* a symbolic link; `target` */
-	SB_CHANGE_GONE,		/* removed */
-	SB_CHANGE_SPECIAL,	/* fifo, socket, device: never applied */
-	SB_CHANGE_UNREAD,	/* exists, but could not be read: `error` */
+	SB_CHANGE_END = 0, /* the scan is complete */
+	SB_CHANGE_FILE, /* a regular file; fd 0 holds its content */
+	SB_CHANGE_DIR, /* a directory; `base_mode` 0 when it is new */
+	SB_CHANGE_LINK, /* a symbolic link; `target` */
+	SB_CHANGE_GONE, /* removed */
+	SB_CHANGE_SPECIAL, /* fifo, socket, device: never applied */
+	SB_CHANGE_UNREAD, /* exists, but could not be read: `error` */
 };
 
 struct sb_change {
-	uint32_t kind;		/* enum sb_change_kind */
-	uint32_t mode;		/* st_mode of what is there now */
-	uint32_t base_mode;	/* st_mode of what the workspace had, 0: nothing */
-	int32_t error;		/* the writer's answer: 0 or -errno */
-	uint32_t has_base_fd;	/* fd 1 holds the workspace's content */
-	uint32_t allow_escape;	/* writer: a symlink may leave the workspace */
+	uint32_t kind; /* enum sb_change_kind */
+	uint32_t mode; /* st_mode of what is there now */
+	uint32_t base_mode; /* st_mode of what the workspace had, 0: nothing */
+	int32_t error; /* the writer's answer: 0 or -errno */
+	uint32_t has_base_fd; /* fd 1 holds the workspace's content */
+	uint32_t allow_escape; /* writer: a symlink may leave the workspace */
 	uint64_t size;
 	uint64_t base_size;
 	int64_t mtime_s;
 	int64_t base_mtime_s;
 	uint32_t mtime_ns;
 	uint32_t base_mtime_ns;
-	char path[SB_PATH_MAX];	/* relative to the workspace */
+	char path[SB_PATH_MAX]; /* relative to the workspace */
 	char target[SB_PATH_MAX];
 	char base_target[SB_PATH_MAX];
 };
@@ -219,11 +223,11 @@ struct sb_change {
 /* What the warden may touch: decided by whoever started it, before the fork. */
 #define SB_READ_MAX 64
 struct sb_config {
-	const char *state_dir;		/* holds sessions/ */
-	const char *run_dir;		/* of this instance; removed at the end, NULL: none */
-	const char *staging;		/* an empty directory to build roots on */
-	const char *workspace;		/* the only one this warden may show, NULL: none */
-	const char *read[SB_READ_MAX];	/* shown read-only, ends with NULL */
+	const char *state_dir; /* holds sessions/ */
+	const char *run_dir; /* of this instance; removed at the end, NULL: none */
+	const char *staging; /* an empty directory to build roots on */
+	const char *workspace; /* the only one this warden may show, NULL: none */
+	const char *read[SB_READ_MAX]; /* shown read-only, ends with NULL */
 };
 
 #endif

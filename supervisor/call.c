@@ -37,25 +37,29 @@
 
 /* A frozen or an empty cgroup is seen within this by reading in a circle: most
  * are, and poll(2) on cgroup.events is rate limited to 10 ms (SPAWN.md 4). */
-#define SPIN_NS		(300u * 1000)
+#define SPIN_NS (300u * 1000)
 /* After that it is looked at from the loop, this often. */
-#define LOOK_AGAIN_US	500u
+#define LOOK_AGAIN_US 500u
 /* A pause not complete by then is reported as "pausing", with what blocks it. */
-#define PAUSE_REPORT_NS	(250ull * 1000 * 1000)
+#define PAUSE_REPORT_NS (250ull * 1000 * 1000)
 /* How often processor time is compared with its limit, at the least. */
-#define CPU_LOOK_MIN_US	20000u
-#define CPU_LOOK_MAX_US	1000000u
-#define US		1000u
+#define CPU_LOOK_MIN_US 20000u
+#define CPU_LOOK_MAX_US 1000000u
+#define US 1000u
 
 const char *const call_state_names[CALL_STATE_COUNT] = {
-	[CALL_REQUESTED] = "requested", [CALL_HELD] = "held", [CALL_STARTING] = "starting",
-	[CALL_RUNNING] = "running", [CALL_PAUSING] = "pausing", [CALL_PAUSED] = "paused",
-	[CALL_KILLING] = "killing", [CALL_DONE] = "done",
+	[CALL_REQUESTED] = "requested", [CALL_HELD] = "held",       [CALL_STARTING] = "starting",
+	[CALL_RUNNING] = "running",     [CALL_PAUSING] = "pausing", [CALL_PAUSED] = "paused",
+	[CALL_KILLING] = "killing",     [CALL_DONE] = "done",
 };
 
 const char *const call_outcome_names[CALL_OUTCOME_COUNT] = {
-	[CALL_EXITED] = "exited", [CALL_SIGNALED] = "signaled", [CALL_TIMED_OUT] = "timed_out",
-	[CALL_KILLED] = "killed", [CALL_OVER_LIMIT] = "over_limit", [CALL_DENIED] = "denied",
+	[CALL_EXITED] = "exited",
+	[CALL_SIGNALED] = "signaled",
+	[CALL_TIMED_OUT] = "timed_out",
+	[CALL_KILLED] = "killed",
+	[CALL_OVER_LIMIT] = "over_limit",
+	[CALL_DENIED] = "denied",
 	[CALL_FAILED_TO_START] = "failed_to_start",
 };
 
@@ -130,7 +134,7 @@ static bool leaf_says(const struct call *c, enum sb_leaf_fd which, const char *w
 	ssize_t n = pread(c->leaf[which], text, sizeof(text) - 1, 0);
 
 	if (n < 0)
-		return true;	/* the directory is gone: nothing is in it */
+		return true; /* the directory is gone: nothing is in it */
 	text[n] = '\0';
 	return strstr(text, what) != NULL;
 }
@@ -200,7 +204,8 @@ static int add_waiter(struct call *c, enum call_state wants, call_receipt_fn fn,
 	return -EBUSY;
 }
 
-static void tell_waiters(struct call *c, enum call_state reached, const struct call_receipt *receipt)
+static void tell_waiters(struct call *c, enum call_state reached,
+			 const struct call_receipt *receipt)
 {
 	for (size_t i = 0; i < CALL_WAITERS; i++) {
 		struct call_waiter w = c->waiters[i];
@@ -342,7 +347,9 @@ static void set_outcome(struct call *c, enum call_outcome outcome, const char *r
 static void became_empty(struct call *c)
 {
 	struct call_receipt receipt = {
-		.done = true, .ns = io_now_ns() - c->op_ns, .processes = c->op_processes,
+		.done = true,
+		.ns = io_now_ns() - c->op_ns,
+		.processes = c->op_processes,
 	};
 
 	if (c->outcome == CALL_KILLED && c->has_outcome) {
@@ -478,7 +485,7 @@ static int on_wall(sd_event_source *s, uint64_t now, void *context)
 	(void)s;
 	(void)now;
 	if (c->state != CALL_RUNNING && c->state != CALL_STARTING)
-		return 0;	/* paused: armed again on resume */
+		return 0; /* paused: armed again on resume */
 	if (active_ns(c, io_now_ns()) < c->session->policy->wall_ns)
 		return arm_wall(c);
 	(void)snprintf(text, sizeof(text), "ran longer than %.3f s; --limit wall=... raises it",
@@ -536,7 +543,8 @@ static bool check_oom(struct call *c)
 
 	if (leaf_number(c, SB_LEAF_MEMORY, "oom_kill ") == 0)
 		return false;
-	(void)snprintf(text, sizeof(text), "needed more than %llu MiB; --limit memory=... raises it",
+	(void)snprintf(text, sizeof(text),
+		       "needed more than %llu MiB; --limit memory=... raises it",
 		       (unsigned long long)(c->session->policy->limits.memory_bytes >> 20));
 	if (!c->has_outcome)
 		emit_limit(c, "memory", text);
@@ -580,7 +588,8 @@ static void on_output_limit(struct pump *p, void *context)
 	char text[128];
 
 	(void)p;
-	(void)snprintf(text, sizeof(text), "wrote more than %llu bytes; --limit output=... raises it",
+	(void)snprintf(text, sizeof(text),
+		       "wrote more than %llu bytes; --limit output=... raises it",
 		       (unsigned long long)c->session->policy->output_bytes);
 	emit_limit(c, "output", text);
 	(void)end_by(c, CALL_OVER_LIMIT, text);
@@ -595,8 +604,8 @@ static void decide_outcome(struct call *c)
 	if (c->failed.stage != SB_STAGE_NONE && !c->has_outcome) {
 		/* the keeper's child never became the tool */
 		(void)snprintf(text, sizeof(text), "stage \"%s\": %s",
-			       c->failed.stage < SB_STAGE_COUNT ? sb_stage_names[c->failed.stage] :
-								  "unknown",
+			       c->failed.stage < SB_STAGE_COUNT ? sb_stage_names[c->failed.stage]
+								: "unknown",
 			       strerror(-c->failed.error));
 		set_outcome(c, CALL_FAILED_TO_START, text);
 		return;
@@ -760,8 +769,11 @@ static void adopt_terminal(struct call *c, int master)
 	(void)fcntl(master, F_SETFL, O_NONBLOCK);
 	c->in = (struct pump){ .keep_from = true, .context = c };
 	c->out = (struct pump){
-		.keep_to = true, .limit = c->session->policy->output_bytes,
-		.on_limit = on_output_limit, .on_over = on_output_over, .context = c,
+		.keep_to = true,
+		.limit = c->session->policy->output_bytes,
+		.on_limit = on_output_limit,
+		.on_over = on_output_over,
+		.context = c,
 	};
 	if (out < 0 || pump_start(&c->in, c->session->loop, STDIN_FILENO, master) < 0 ||
 	    pump_start(&c->out, c->session->loop, out, STDOUT_FILENO) < 0)
@@ -875,7 +887,9 @@ static int open_pumps(struct call *c, int *give)
 	(void)fcntl(out[0], F_SETFL, O_NONBLOCK);
 	(void)fcntl(err[0], F_SETFL, O_NONBLOCK);
 	c->in = (struct pump){ .keep_from = true, .context = c };
-	c->out = (struct pump){ .keep_to = true, .context = c, .on_over = on_output_over,
+	c->out = (struct pump){ .keep_to = true,
+				.context = c,
+				.on_over = on_output_over,
 				.limit = c->session->policy->output_bytes,
 				.on_limit = on_output_limit };
 	c->err = c->out;
@@ -890,7 +904,9 @@ static int open_pumps(struct call *c, int *give)
 static int clone_call(struct call *c, int init, int block, const int *stdio)
 {
 	struct sb_request q = {
-		.verb = SB_VERB_START, .call = c->number, .flags = c->is_tty ? SB_FLAG_TTY : 0,
+		.verb = SB_VERB_START,
+		.call = c->number,
+		.flags = c->is_tty ? SB_FLAG_TTY : 0,
 	};
 	int fds[5] = { init, block };
 	int got[IO_FDS_MAX];
@@ -937,7 +953,7 @@ static int go_on(struct call *c)
 	if (r >= 0) {
 		r = io_send(c->init, &m, sizeof(m), NULL, 0);
 		if (r == -EPIPE || r == -ECONNRESET)
-			r = 0;	/* it failed already: the pipe says why */
+			r = 0; /* it failed already: the pipe says why */
 	}
 	return r < 0 ? r : 0;
 }
@@ -959,7 +975,9 @@ static void emit_requested(struct call *c)
 static int launch(struct call *c)
 {
 	struct decode_target to = {
-		.stream = c->session->stream, .call = who(c), .tally = c->tally,
+		.stream = c->session->stream,
+		.call = who(c),
+		.tally = c->tally,
 		.view = &c->session->view,
 	};
 	int give[3] = { -1, -1, -1 };

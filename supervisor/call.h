@@ -31,20 +31,20 @@
 #include "supervisor/tally.h"
 
 enum call_state {
-	CALL_REQUESTED,		/* parsed; no process, no cgroup */
-	CALL_HELD,		/* waits for a person (with approvals, not yet used) */
-	CALL_STARTING,		/* cloned; the stages run */
+	CALL_REQUESTED, /* parsed; no process, no cgroup */
+	CALL_HELD, /* waits for a person (with approvals, not yet used) */
+	CALL_STARTING, /* cloned; the stages run */
 	CALL_RUNNING,
-	CALL_PAUSING,		/* cgroup.freeze written, not frozen yet */
-	CALL_PAUSED,		/* frozen: kill is still legal */
-	CALL_KILLING,		/* cgroup.kill written; waits for populated 0 */
+	CALL_PAUSING, /* cgroup.freeze written, not frozen yet */
+	CALL_PAUSED, /* frozen: kill is still legal */
+	CALL_KILLING, /* cgroup.kill written; waits for populated 0 */
 	CALL_DONE,
 
 	CALL_STATE_COUNT,
 };
 
 extern const char *const call_state_names[CALL_STATE_COUNT];
-extern const unsigned int call_next[CALL_STATE_COUNT];	/* bit n: may go to state n */
+extern const unsigned int call_next[CALL_STATE_COUNT]; /* bit n: may go to state n */
 
 enum call_outcome {
 	CALL_EXITED,
@@ -62,8 +62,8 @@ extern const char *const call_outcome_names[CALL_OUTCOME_COUNT];
 
 /* Why it is paused. It runs again when the set is empty. */
 enum call_pause_reason {
-	CALL_PAUSE_OPERATOR	= 1 << 0,
-	CALL_PAUSE_SESSION	= 1 << 1,
+	CALL_PAUSE_OPERATOR = 1 << 0,
+	CALL_PAUSE_SESSION = 1 << 1,
 };
 
 struct session;
@@ -71,10 +71,10 @@ struct call;
 
 /* Told once what a verb has led to. `receipt_ns` is measured from the request. */
 struct call_receipt {
-	bool done;		/* false: not within the time, `state` says where it is */
+	bool done; /* false: not within the time, `state` says where it is */
 	uint64_t ns;
-	uint32_t processes;	/* killed */
-	const char *detail;	/* what blocks it, or NULL */
+	uint32_t processes; /* killed */
+	const char *detail; /* what blocks it, or NULL */
 };
 typedef void (*call_receipt_fn)(void *context, struct call *c, const struct call_receipt *receipt);
 
@@ -90,49 +90,49 @@ struct call_waiter {
 struct call {
 	struct session *session;
 	uint32_t number;
-	const char *agent_call_id;	/* borrowed, or NULL */
-	const char *const *argv;	/* borrowed, ends with NULL */
+	const char *agent_call_id; /* borrowed, or NULL */
+	const char *const *argv; /* borrowed, ends with NULL */
 	bool is_tty;
-	enum call_state state;		/* only call_set_state() writes it */
-	unsigned int paused_by;		/* set of enum call_pause_reason */
+	enum call_state state; /* only call_set_state() writes it */
+	unsigned int paused_by; /* set of enum call_pause_reason */
 
 	/* the leaf */
 	int leaf[SB_LEAF_FD_COUNT];
 	uint64_t cgroup_id;
 	uint32_t in_force;
-	uint32_t slot;			/* of the monitor */
+	uint32_t slot; /* of the monitor */
 	bool is_watched;
 
 	/* the processes */
-	int init;			/* socket */
-	int failure;			/* pipe */
-	uint32_t init_pid;		/* as the machine sees it */
-	struct sb_failure failed;	/* stage 0: none yet */
-	bool saw_ready;			/* {exec, 0} has come */
-	bool is_ended;			/* the tool has, status below */
+	int init; /* socket */
+	int failure; /* pipe */
+	uint32_t init_pid; /* as the machine sees it */
+	struct sb_failure failed; /* stage 0: none yet */
+	bool saw_ready; /* {exec, 0} has come */
+	bool is_ended; /* the tool has, status below */
 	int status;
 	struct sb_init_message usage;
 
 	/* time: CLOCK_MONOTONIC, paused stretches taken out */
 	uint64_t started_real_ns, started_ns, ended_ns;
 	uint64_t paused_since_ns, paused_ns;
-	uint64_t op_ns;			/* when the pause or kill was asked for */
+	uint64_t op_ns; /* when the pause or kill was asked for */
 	uint32_t op_processes;
-	bool is_empty;			/* populated 0 was seen, and told */
-	bool is_pause_told;		/* what blocks it has been said */
+	bool is_empty; /* populated 0 was seen, and told */
+	bool is_pause_told; /* what blocks it has been said */
 
 	/* the end */
 	enum call_outcome outcome;
-	bool has_outcome;		/* decided before the tool ended by itself */
+	bool has_outcome; /* decided before the tool ended by itself */
 	char reason[256];
 	char by[64];
 	uint32_t killed_leftovers;
 	uint64_t cpu_used_ns;
-	uint64_t signals_sent;		/* Ctrl-C and the like */
+	uint64_t signals_sent; /* Ctrl-C and the like */
 	struct monitor_totals totals;
 	struct tally *tally;
 
-	struct pump in, out, err;	/* with a terminal: in and out only */
+	struct pump in, out, err; /* with a terminal: in and out only */
 	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_oom, *on_state;
 	struct call_waiter waiters[CALL_WAITERS];
 };

@@ -26,8 +26,12 @@
 #define READ_CHUNK 65536
 
 const char *const change_type_names[CHANGE_TYPE_COUNT] = {
-	[CHANGE_ADDED] = "added", [CHANGE_MODIFIED] = "modified", [CHANGE_DELETED] = "deleted",
-	[CHANGE_RENAMED] = "renamed", [CHANGE_MODE] = "mode", [CHANGE_TYPE] = "type",
+	[CHANGE_ADDED] = "added",
+	[CHANGE_MODIFIED] = "modified",
+	[CHANGE_DELETED] = "deleted",
+	[CHANGE_RENAMED] = "renamed",
+	[CHANGE_MODE] = "mode",
+	[CHANGE_TYPE] = "type",
 	[CHANGE_UNREADABLE] = "unreadable",
 };
 
@@ -71,7 +75,7 @@ int changes_walk(int warden, const char *session, uint32_t layer, changes_fn fn,
 
 		r = io_recv(sock, raw, sizeof(*raw), fds, &count);
 		if (r == 0)
-			r = -EPIPE;	/* it ended without saying so */
+			r = -EPIPE; /* it ended without saying so */
 		if (r < 0)
 			break;
 		if (raw->kind == SB_CHANGE_END)
@@ -194,8 +198,9 @@ static int add_change(const struct sb_change *raw, int fd, int base_fd, void *co
 		return -E2BIG;
 	if ((list->count & (list->count - 1)) == 0) {
 		size_t room = list->count ? 2 * list->count : 64;
-		void *more = list->count == 0 || list->count >= 64 ?
-				     realloc(list->at, room * sizeof(*c)) : list->at;
+		void *more = list->count == 0 || list->count >= 64
+				     ? realloc(list->at, room * sizeof(*c))
+				     : list->at;
 
 		if (!more)
 			return -ENOMEM;
@@ -203,9 +208,14 @@ static int add_change(const struct sb_change *raw, int fd, int base_fd, void *co
 	}
 	c = &list->at[list->count];
 	*c = (struct change){
-		.type = type, .kind = raw->kind, .mode = raw->mode, .base_mode = raw->base_mode,
+		.type = type,
+		.kind = raw->kind,
+		.mode = raw->mode,
+		.base_mode = raw->base_mode,
 		.size = raw->kind == SB_CHANGE_GONE ? raw->base_size : raw->size,
-		.mtime_s = raw->mtime_s, .mtime_ns = raw->mtime_ns, .error = raw->error,
+		.mtime_s = raw->mtime_s,
+		.mtime_ns = raw->mtime_ns,
+		.error = raw->error,
 		.is_special = raw->kind == SB_CHANGE_SPECIAL,
 		.is_protected = policy_is_protected(raw->path),
 	};
@@ -331,9 +341,14 @@ static const char *type_name(const struct change *c)
 {
 	uint32_t mode = c->type == CHANGE_DELETED ? c->base_mode : c->mode;
 
-	return S_ISREG(mode) ? "file" : S_ISDIR(mode) ? "dir" : S_ISLNK(mode) ? "symlink" :
-	       S_ISFIFO(mode) ? "fifo" : S_ISSOCK(mode) ? "socket" : S_ISCHR(mode) ? "char" :
-	       S_ISBLK(mode) ? "block" : "unknown";
+	return S_ISREG(mode)    ? "file"
+	       : S_ISDIR(mode)  ? "dir"
+	       : S_ISLNK(mode)  ? "symlink"
+	       : S_ISFIFO(mode) ? "fifo"
+	       : S_ISSOCK(mode) ? "socket"
+	       : S_ISCHR(mode)  ? "char"
+	       : S_ISBLK(mode)  ? "block"
+				: "unknown";
 }
 
 void changes_add_json(const struct change *c, const char *root, struct text *out)
@@ -386,7 +401,7 @@ struct commit {
 	const struct changes_choice *choice;
 	struct changes_applied *result;
 	int writer;
-	bool is_writing;	/* second pass */
+	bool is_writing; /* second pass */
 };
 
 static void refuse(struct commit *m, const struct sb_change *raw, const char *why)
@@ -406,7 +421,7 @@ static bool may_apply(struct commit *m, const struct sb_change *raw)
 	else if (policy_is_protected(raw->path) && !m->choice->with_protected)
 		refuse(m, raw, "something outside runs or obeys it later; --protected allows it");
 	else if (raw->kind == SB_CHANGE_LINK && path_link_leaves(raw->path, raw->target) &&
-		  !m->choice->with_escapes)
+		 !m->choice->with_escapes)
 		refuse(m, raw, "the link leads out of the workspace; --escaping-links allows it");
 	else
 		return true;

@@ -19,8 +19,8 @@ enum change_type {
 	CHANGE_MODIFIED,
 	CHANGE_DELETED,
 	CHANGE_RENAMED,
-	CHANGE_MODE,		/* same content: mode or time only */
-	CHANGE_TYPE,		/* became another kind of thing */
+	CHANGE_MODE, /* same content: mode or time only */
+	CHANGE_TYPE, /* became another kind of thing */
 	CHANGE_UNREADABLE,
 
 	CHANGE_TYPE_COUNT,
@@ -30,19 +30,19 @@ extern const char *const change_type_names[CHANGE_TYPE_COUNT];
 
 struct change {
 	enum change_type type;
-	uint32_t kind;		/* enum sb_change_kind of what is there now */
+	uint32_t kind; /* enum sb_change_kind of what is there now */
 	uint32_t mode, base_mode;
 	uint64_t size;
 	int64_t mtime_s;
 	uint32_t mtime_ns;
-	int error;		/* UNREADABLE: -errno */
-	char *path;		/* relative to the workspace; any bytes */
-	char *target;		/* of a link, or NULL */
-	char *from;		/* RENAMED: where it was */
-	char sha256[65];	/* of a regular file; "" otherwise */
-	bool is_special;	/* fifo, socket, device */
-	bool is_protected;	/* needs an explicit word */
-	bool is_dropped;	/* the half of a rename that is told by the other */
+	int error; /* UNREADABLE: -errno */
+	char *path; /* relative to the workspace; any bytes */
+	char *target; /* of a link, or NULL */
+	char *from; /* RENAMED: where it was */
+	char sha256[65]; /* of a regular file; "" otherwise */
+	bool is_special; /* fifo, socket, device */
+	bool is_protected; /* needs an explicit word */
+	bool is_dropped; /* the half of a rename that is told by the other */
 };
 
 struct changes {
@@ -69,14 +69,14 @@ void changes_done(struct changes *c);
 /* How a commit went. */
 struct changes_applied {
 	uint32_t applied;
-	uint32_t refused;	/* special files, escaping links, protected paths */
+	uint32_t refused; /* special files, escaping links, protected paths */
 	uint32_t failed;
-	struct text log;	/* a line for each that was not applied */
+	struct text log; /* a line for each that was not applied */
 };
 
 struct changes_choice {
-	bool with_protected;	/* an operator's explicit word */
-	bool with_escapes;	/* symlinks that leave the workspace */
+	bool with_protected; /* an operator's explicit word */
+	bool with_escapes; /* symlinks that leave the workspace */
 	bool is_dry_run;
 };
 

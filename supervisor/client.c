@@ -156,8 +156,8 @@ int client_ask(const char *id, const char *method, const char *reason, cJSON **r
 	r = find_instance(id, instance, sizeof(instance), why);
 	if (r < 0)
 		return r;
-	text_printf(&request, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{\"id\":",
-		    method);
+	text_printf(&request,
+		    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{\"id\":", method);
 	text_add(&request, "\"");
 	text_add(&request, instance);
 	text_add(&request, strchr(id, '.') ? strchr(id, '.') : "");

@@ -5,22 +5,22 @@
 
 /* Exit statuses of every command but `run` (DESIGN.md 10). */
 enum exit_status {
-	EXIT_DONE		= 0,
-	EXIT_FAILED		= 1,
-	EXIT_USAGE		= 2,
-	EXIT_NOT_FOUND		= 3,
-	EXIT_NOT_PERMITTED	= 4,
-	EXIT_CONFLICT		= 5,
-	EXIT_NO_SUPERVISOR	= 6,
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_FOUND = 3,
+	EXIT_NOT_PERMITTED = 4,
+	EXIT_CONFLICT = 5,
+	EXIT_NO_SUPERVISOR = 6,
 };
 
 /* Exit statuses of `run`, besides the command's own. */
 enum run_status {
-	RUN_TIMED_OUT		= 124,
-	RUN_FAILED		= 125,
-	RUN_NOT_EXECUTABLE	= 126,
-	RUN_NOT_FOUND		= 127,
-	RUN_SIGNAL		= 128,	/* plus the signal's number */
+	RUN_TIMED_OUT = 124,
+	RUN_FAILED = 125,
+	RUN_NOT_EXECUTABLE = 126,
+	RUN_NOT_FOUND = 127,
+	RUN_SIGNAL = 128, /* plus the signal's number */
 };
 
 /* argv[0] is the command's name. All return the exit status. */

@@ -28,19 +28,19 @@
 #include "supervisor/verbs.h"
 
 /* Operators at once: people and a few dashboards. */
-#define CLIENTS_MAX	64
+#define CLIENTS_MAX 64
 /* Answers waiting for a client that does not read. */
-#define QUEUE_MAX	(4u * 1024 * 1024)
+#define QUEUE_MAX (4u * 1024 * 1024)
 /* Bytes of one client served in one turn: with them, the lines. */
-#define TURN_BYTES	65536
+#define TURN_BYTES 65536
 
 struct client {
-	struct control *control;	/* NULL: free */
+	struct control *control; /* NULL: free */
 	int fd;
-	char name[64];			/* "uid 0" */
+	char name[64]; /* "uid 0" */
 	struct text in, out;
 	sd_event_source *source;
-	uint32_t answers_due;		/* receipts that will come */
+	uint32_t answers_due; /* receipts that will come */
 };
 
 struct control {
@@ -54,7 +54,7 @@ struct control {
 /* What a receipt needs when it comes: the client may be gone by then. */
 struct pending {
 	struct client *client;
-	uint64_t connection;	/* fd and birth: a reused place is another client */
+	uint64_t connection; /* fd and birth: a reused place is another client */
 	cJSON *id;
 };
 
@@ -138,17 +138,19 @@ static void on_receipt(void *context, struct call *call, const struct call_recei
 	AUTO_TEXT t = { 0 };
 
 	if (c && c->control && (uint64_t)(uintptr_t)c->source == p->connection) {
-		text_printf(&t, "{\"id\":\"%s.%u\",\"state\":\"%s\",\"receipt\":{", call->session->id,
-			    call->number, call_state_names[call->state]);
+		text_printf(&t, "{\"id\":\"%s.%u\",\"state\":\"%s\",\"receipt\":{",
+			    call->session->id, call->number, call_state_names[call->state]);
 		if (call->state == CALL_PAUSED)
-			text_printf(&t, "\"frozen\":1,\"ns\":%llu}}", (unsigned long long)receipt->ns);
+			text_printf(&t, "\"frozen\":1,\"ns\":%llu}}",
+				    (unsigned long long)receipt->ns);
 		else
 			text_printf(&t, "\"processes\":%u,\"ns\":%llu,\"populated\":0}}",
 				    receipt->processes, (unsigned long long)receipt->ns);
 		if (!receipt->done)
 			rpc_add_error(&c->out, p->id, RPC_INCOMPLETE, receipt->detail);
 		else if (call->state == CALL_DONE && receipt->ns == 0)
-			rpc_add_error(&c->out, p->id, RPC_WRONG_STATE, "the call ended before that");
+			rpc_add_error(&c->out, p->id, RPC_WRONG_STATE,
+				      "the call ended before that");
 		else
 			rpc_add_result(&c->out, p->id, t.at);
 		flush(c);
@@ -184,13 +186,16 @@ static void serve_call(struct client *c, enum verb v, struct call *call, const c
 	p->client = c;
 	p->connection = (uint64_t)(uintptr_t)c->source;
 	p->id = id ? cJSON_Duplicate(id, true) : NULL;
-	r = v == VERB_PAUSE ? call_pause(call, CALL_PAUSE_OPERATOR, c->name, on_receipt, p) :
-			      call_kill(call, c->name, why, on_receipt, p);
+	r = v == VERB_PAUSE ? call_pause(call, CALL_PAUSE_OPERATOR, c->name, on_receipt, p)
+			    : call_kill(call, c->name, why, on_receipt, p);
 	if (r == 0)
 		return;
 	cJSON_Delete(p->id);
 	free(p);
-	answer_error(c, id, r == -EBUSY ? RPC_BUSY : r == -EPROTO ? RPC_WRONG_STATE : RPC_INTERNAL,
+	answer_error(c, id,
+		     r == -EBUSY    ? RPC_BUSY
+		     : r == -EPROTO ? RPC_WRONG_STATE
+				    : RPC_INTERNAL,
 		     r == -EBUSY ? "too many wait for this call already" : strerror(-r));
 }
 
@@ -224,7 +229,8 @@ static void serve_request(struct client *c, const struct rpc_request *q)
 	}
 	for (const cJSON *p = q->params ? q->params->child : NULL; p; p = p->next)
 		if (strcmp(p->string, "id") != 0 && strcmp(p->string, "reason") != 0) {
-			answer_error(c, q->id, RPC_INVALID_PARAMS, "params are \"id\" and \"reason\"");
+			answer_error(c, q->id, RPC_INVALID_PARAMS,
+				     "params are \"id\" and \"reason\"");
 			return;
 		}
 	if (reason && !cJSON_IsString(reason)) {
@@ -309,28 +315,26 @@ static int on_client(sd_event_source *s, int fd, uint32_t events, void *context)
 	return 0;
 }
 
-static int on_connect(sd_event_source *s, int fd, uint32_t events, void *context)
+/* False when nobody waits any more. */
+static bool accept_one(struct control *control)
 {
-	struct control *control = context;
-	AUTO_FD sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	AUTO_FD sock = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 	struct client *c = NULL;
 	int r;
 
-	(void)s;
-	(void)events;
 	if (sock < 0)
-		return 0;
+		return false;
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
 	    (peer.uid >= SB_RANGE_FIRST + SB_RANGE_SIZE &&
 	     peer.uid < SB_RANGE_FIRST + SB_RANGE_COUNT * SB_RANGE_SIZE))
-		return 0;
+		return true;
 	for (size_t i = 0; i < CLIENTS_MAX && !c; i++)
 		if (!control->clients[i].control)
 			c = &control->clients[i];
 	if (!c)
-		return 0;	/* full: the connection is closed at once */
+		return true; /* full: the connection is closed at once */
 	*c = (struct client){ .control = control, .fd = fd_take(&sock) };
 	(void)snprintf(c->name, sizeof(c->name), "operator (uid %u)", peer.uid);
 	r = sd_event_add_io(control->loop, &c->source, c->fd, EPOLLIN, on_client, c);
@@ -338,6 +342,16 @@ static int on_connect(sd_event_source *s, int fd, uint32_t events, void *context
 		r = sd_event_source_set_priority(c->source, SD_EVENT_PRIORITY_IMPORTANT - 10);
 	if (r < 0)
 		drop_client(c);
+	return true;
+}
+
+static int on_connect(sd_event_source *s, int fd, uint32_t events, void *context)
+{
+	(void)s;
+	(void)fd;
+	(void)events;
+	for (int i = 0; i < CLIENTS_MAX && accept_one(context); i++)
+		;
 	return 0;
 }
 

@@ -149,8 +149,11 @@ static void emit_denied(const struct event *e, const struct decode_target *to, c
 
 	text_printf(t, ",\"layer\":\"%s\",\"syscall\":\"%s\"", d->layer, syscall);
 	if (d->subject.len > 0)
-		add_json_text(t, strcmp(d->layer, "network") == 0 ? "addr" :
-				 strcmp(d->layer, "files") == 0 ? "path" : "argument", &d->subject);
+		add_json_text(t,
+			      strcmp(d->layer, "network") == 0 ? "addr"
+			      : strcmp(d->layer, "files") == 0 ? "path"
+							       : "argument",
+			      &d->subject);
 	if (e->kind != EVENT_EXIT)
 		add_error(t, e->ret);
 	text_printf(t, ",\"phase\":\"pre\",\"rule\":\"%s\",\"why\":", d->rule);
@@ -260,8 +263,7 @@ static bool address_of(const struct event *e, struct address *ret)
 	memcpy(&ret->port, p + 2, sizeof(ret->port));
 	ret->port = ntohs(ret->port);
 	(void)inet_ntop(family, p + addr_at, ret->text, sizeof(ret->text));
-	ret->is_loopback = family == AF_INET ? p[addr_at] == 127 :
-					       strcmp(ret->text, "::1") == 0;
+	ret->is_loopback = family == AF_INET ? p[addr_at] == 127 : strcmp(ret->text, "::1") == 0;
 	return true;
 }
 
@@ -269,8 +271,9 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 			 const struct syscall_row *row)
 {
 	bool is_connect = strcmp(row->kind, "net.connect") == 0;
-	const char *verdict = e->ret >= 0 ? "allowed" :
-			      e->ret == -EINPROGRESS ? "in progress" : "failed";
+	const char *verdict = e->ret >= 0              ? "allowed"
+			      : e->ret == -EINPROGRESS ? "in progress"
+						       : "failed";
 	struct denial d;
 	struct address a;
 	struct text *t, *h;
@@ -286,8 +289,10 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 	if (a.family == AF_UNIX) {
 		text_add(t, ",\"family\":\"unix\",\"path\":");
 		/* an abstract name begins with NUL and is not terminated */
-		text_add_json(t, a.unix_path.at, a.unix_path.len > 0 && a.unix_path.at[0] ?
-			      strnlen(a.unix_path.at, a.unix_path.len) : a.unix_path.len);
+		text_add_json(t, a.unix_path.at,
+			      a.unix_path.len > 0 && a.unix_path.at[0]
+				      ? strnlen(a.unix_path.at, a.unix_path.len)
+				      : a.unix_path.len);
 	} else {
 		text_printf(t, ",\"family\":\"%s\",\"addr\":\"%s\",\"port\":%u,\"addr_src\":\"%s\"",
 			    a.family == AF_INET ? "inet" : "inet6", a.text, a.port,
@@ -316,7 +321,8 @@ static void add_details(struct text *t, const struct event *e, const struct sysc
 	if (strcmp(row->kind, "file.chmod") == 0 || strcmp(row->kind, "file.mkdir") == 0)
 		text_printf(t, ",\"mode\":\"%04o\"", (unsigned int)e->args[next] & 07777);
 	else if (strcmp(row->kind, "file.chown") == 0)
-		text_printf(t, ",\"uid\":%d,\"gid\":%d", (int)e->args[next], (int)e->args[next + 1]);
+		text_printf(t, ",\"uid\":%d,\"gid\":%d", (int)e->args[next],
+			    (int)e->args[next + 1]);
 	else if (strcmp(row->kind, "file.truncate") == 0)
 		text_printf(t, ",\"size\":%llu", (unsigned long long)e->args[1]);
 	else if (row->shape.flags & WATCH_OPEN)
@@ -349,13 +355,15 @@ static void emit_file(const struct event *e, const struct decode_target *to,
 		return;
 	}
 	if (e->ret == -ENOENT)
-		return;	/* an ordinary miss: compilers make thousands */
+		return; /* an ordinary miss: compilers make thousands */
 	t = begin(e, to, kind);
 	add_json_text(t, "path", &path);
 	if (row->shape.path2)
 		add_json_text(t, is_link ? "target" : "to", &path2);
-	text_printf(t, ",\"path_src\":\"%s\"", e->flags & EVENT_F_PARTIAL ? "partial" :
-		    e->flags & EVENT_F_KERNEL ? "kernel" : "lexical");
+	text_printf(t, ",\"path_src\":\"%s\"",
+		    e->flags & EVENT_F_PARTIAL  ? "partial"
+		    : e->flags & EVENT_F_KERNEL ? "kernel"
+						: "lexical");
 	if (e->flags & EVENT_F_FAULT)
 		text_add(t, ",\"arg_fault\":true");
 	add_details(t, e, row);
@@ -369,13 +377,16 @@ static void emit_signal(const struct event *e, const struct decode_target *to,
 {
 	struct text *t = begin(e, to, row->kind);
 	/* tgkill and rt_tgsigqueueinfo name the thread second, the signal third */
-	int sig = (int)e->args[strncmp(row->name, "tg", 2) == 0 ||
-			       strncmp(row->name, "rt_tg", 5) == 0 ? 2 : 1];
+	int sig =
+		(int)e->args[strncmp(row->name, "tg", 2) == 0 || strncmp(row->name, "rt_tg", 5) == 0
+				     ? 2
+				     : 1];
 	struct text *h = human(to, STREAM_ALL, e, row->kind);
 
 	text_printf(t, ",\"target\":%d,\"syscall\":\"%s\"", (int)e->args[0], row->name);
 	if (strcmp(row->kind, "proc.signal") == 0)
-		text_printf(t, ",\"signal\":\"SIG%s\"", sigabbrev_np(sig) ? sigabbrev_np(sig) : "0");
+		text_printf(t, ",\"signal\":\"SIG%s\"",
+			    sigabbrev_np(sig) ? sigabbrev_np(sig) : "0");
 	add_error(t, e->ret);
 	if (h)
 		text_printf(h, "%s %d\n", row->name, (int)e->args[0]);
@@ -386,8 +397,10 @@ static void emit_signal(const struct event *e, const struct decode_target *to,
 static void emit_killed(const struct event *e, const struct decode_target *to)
 {
 	struct denial d = {
-		.layer = "seccomp", .rule = "syscalls.architecture",
-		.why = "the 32-bit and x32 doors into the kernel are closed: it was killed (SIGSYS)",
+		.layer = "seccomp",
+		.rule = "syscalls.architecture",
+		.why = "the 32-bit and x32 doors into the kernel are closed: it was killed "
+		       "(SIGSYS)",
 	};
 
 	text_add(&d.suggest, "run the 64-bit build of the program");
@@ -415,7 +428,7 @@ void decode_event(const struct event *e, const struct decode_target *to)
 			emit_denied(e, to, profile_syscall_name(e->nr), &d);
 			return;
 		}
-		break;	/* the kernel answered so, not the filter: an ordinary failure */
+		break; /* the kernel answered so, not the filter: an ordinary failure */
 	case EVENT_SYSCALL:
 		break;
 	case EVENT_NONE:

@@ -34,9 +34,9 @@
 #include "supervisor/place.h"
 
 /* A call that has not come up after this many looks, 50 ms apart, will not. */
-#define LOOKS		200
-#define LOOK_MS		50
-#define FILE_MAX	(4u << 20)
+#define LOOKS 200
+#define LOOK_MS 50
+#define FILE_MAX (4u << 20)
 
 struct options {
 	bool help, json;
@@ -49,17 +49,25 @@ static const struct option_row rows[] = {
 };
 
 /* The files the calls leave, in the doctor's own directory. */
-enum paper { PAPER_PROBE, PAPER_REPORT, PAPER_MEMORY, PAPER_PAUSE, PAPER_KILL, PAPER_ERRORS,
-	     PAPER_COUNT };
+enum paper {
+	PAPER_PROBE,
+	PAPER_REPORT,
+	PAPER_MEMORY,
+	PAPER_PAUSE,
+	PAPER_KILL,
+	PAPER_ERRORS,
+	PAPER_COUNT
+};
 
 static const char *const paper_names[PAPER_COUNT] = {
 	[PAPER_PROBE] = "probe", [PAPER_REPORT] = "report", [PAPER_MEMORY] = "memory",
-	[PAPER_PAUSE] = "pause", [PAPER_KILL] = "kill", [PAPER_ERRORS] = "errors",
+	[PAPER_PAUSE] = "pause", [PAPER_KILL] = "kill",     [PAPER_ERRORS] = "errors",
 };
 
 struct doctor {
 	struct options opt;
-	char dir[PATH_MAX];		/* holds all of the below */
+	char dir[PATH_MAX]; /* holds all of the below */
+	char run[32];
 	int at;
 	bool lsm, fentry;
 	struct text papers[PAPER_COUNT];
@@ -119,6 +127,12 @@ static int make_place(struct doctor *d, struct text *why)
 {
 	char path[PATH_MAX + 16];
 
+	/* short: the path of a socket holds 107 bytes (unix(7)) */
+	(void)snprintf(d->run, sizeof(d->run), "/run/gb-doctor.XXXXXX");
+	if (!mkdtemp(d->run) || chmod(d->run, 0755) < 0) {
+		text_printf(why, "cannot make a directory in /run: %s", strerror(errno));
+		return -EIO;
+	}
 	(void)mkdir(place_state(), 0711);
 	(void)snprintf(d->dir, sizeof(d->dir), "%s/doctor.XXXXXX", place_state());
 	if (!mkdtemp(d->dir) || chmod(d->dir, 0711) < 0) {
@@ -128,13 +142,12 @@ static int make_place(struct doctor *d, struct text *why)
 	}
 	d->at = open(d->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->at < 0 || mkdirat(d->at, "work", 0755) < 0 || copy_probe(d) < 0) {
-		text_printf(why, "cannot prepare %s: %s (is glovebox-probe beside glovebox?)", d->dir,
-			    strerror(errno));
+		text_printf(why, "cannot prepare %s: %s (is glovebox-probe beside glovebox?)",
+			    d->dir, strerror(errno));
 		return -EIO;
 	}
 	/* instances of our own, so that "s-" names the only one */
-	(void)snprintf(path, sizeof(path), "%s/run", d->dir);
-	(void)setenv("GLOVEBOX_RUN", path, 1);
+	(void)setenv("GLOVEBOX_RUN", d->run, 1);
 	(void)snprintf(path, sizeof(path), "%s/state", d->dir);
 	(void)setenv("GLOVEBOX_STATE", path, 1);
 	return 0;
@@ -143,14 +156,15 @@ static int make_place(struct doctor *d, struct text *why)
 static void run_calls(struct doctor *d)
 {
 	char work[PATH_MAX + 8], report[PATH_MAX + 8], memory[PATH_MAX + 8];
-	char *probe[] = { "glovebox", "run", "-q", "--discard", "--limit", "pids=64", "--limit",
-			  "wall=60s", "--workspace", work, "--report", report, "--", "./probe",
-			  NULL };
-	char *hog[] = { "glovebox", "run", "-q", "--discard", "--limit", "memory=64M", "--limit",
-			"wall=60s", "--workspace", work, "--report", memory, "--", "./probe",
-			"memory", NULL };
-	char *waiter[] = { "glovebox", "run", "-q", "--discard", "--limit", "wall=60s",
-			   "--workspace", work, "--", "./probe", "wait", NULL };
+	char *probe[] = { "glovebox", "run",     "-q",       "--discard",   "--limit",
+			  "pids=64",  "--limit", "wall=60s", "--workspace", work,
+			  "--report", report,    "--",       "./probe",     NULL };
+	char *hog[] = { "glovebox",    "run",        "-q",       "--discard",
+			"--limit",     "memory=64M", "--limit",  "wall=60s",
+			"--workspace", work,         "--report", memory,
+			"--",          "./probe",    "memory",   NULL };
+	char *waiter[] = { "glovebox",    "run", "-q", "--discard", "--limit", "wall=60s",
+			   "--workspace", work,  "--", "./probe",   "wait",    NULL };
 	char *pause[] = { "glovebox", "pause", "--json", "s-", NULL };
 	char *kill[] = { "glovebox", "kill", "--json", "s-", NULL };
 	pid_t pid;
@@ -190,7 +204,8 @@ static bool try_feature(bool lsm)
 
 	if (!f)
 		return false;
-	(void)bpf_program__set_autoload(lsm ? f->progs.feature_fentry : f->progs.feature_lsm, false);
+	(void)bpf_program__set_autoload(lsm ? f->progs.feature_fentry : f->progs.feature_lsm,
+					false);
 	if (feature_bpf__load(f) == 0) {
 		link = bpf_program__attach(lsm ? f->progs.feature_lsm : f->progs.feature_fentry);
 		if (link && libbpf_get_error(link) == 0) {
@@ -271,8 +286,9 @@ static void judge_probe(struct doctor *d)
 		line(d, l, strncmp(state, "NOT", 3) == 0 ? "FAIL" : "ok", detail);
 	}
 	if (seen == 0)
-		line(d, "sandbox", "FAIL", d->papers[PAPER_ERRORS].len ? d->papers[PAPER_ERRORS].at :
-									"no call could be started");
+		line(d, "sandbox", "FAIL",
+		     d->papers[PAPER_ERRORS].len ? d->papers[PAPER_ERRORS].at
+						 : "no call could be started");
 }
 
 static double number(const cJSON *json, const char *key)
@@ -286,7 +302,7 @@ static bool has_denial(const cJSON *report, const char *syscall)
 {
 	const cJSON *d;
 
-	cJSON_ArrayForEach(d, cJSON_GetObjectItemCaseSensitive(report, "denials")) {
+	cJSON_ArrayForEach (d, cJSON_GetObjectItemCaseSensitive(report, "denials")) {
 		const cJSON *name = cJSON_GetObjectItemCaseSensitive(d, "syscall");
 
 		if (cJSON_IsString(name) && strcmp(name->valuestring, syscall) == 0)
@@ -304,24 +320,34 @@ static void judge_watching(struct doctor *d, const cJSON *report)
 	char text[160];
 
 	if (!seen) {
-		line(d, "watch.events", "missing", cJSON_IsString(why) ? why->valuestring :
-								       "no event arrived");
+		line(d, "watch.events", "missing",
+		     cJSON_IsString(why) ? why->valuestring : "no event arrived");
 		return;
 	}
 	(void)snprintf(text, sizeof(text), "%.0f emitted, %.0f delivered, %.0f lost",
-		       number(events, "emitted"), number(events, "delivered"), number(events, "lost"));
-	line(d, "watch.events", number(events, "emitted") ==
-	     number(events, "delivered") + number(events, "lost") ? "ok" : "FAIL", text);
-	line(d, "watch.exec", cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(report,
-	     "processes")) > 0 ? "ok" : "FAIL", "sched_process_exec was seen to fire");
-	line(d, "watch.denials", has_denial(report, "ptrace") && has_denial(report, "connect") &&
-	     has_denial(report, "foreign") ? "ok" : "FAIL",
+		       number(events, "emitted"), number(events, "delivered"),
+		       number(events, "lost"));
+	line(d, "watch.events",
+	     number(events, "emitted") == number(events, "delivered") + number(events, "lost")
+		     ? "ok"
+		     : "FAIL",
+	     text);
+	line(d, "watch.exec",
+	     cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(report, "processes")) > 0 ? "ok"
+											   : "FAIL",
+	     "sched_process_exec was seen to fire");
+	line(d, "watch.denials",
+	     has_denial(report, "ptrace") && has_denial(report, "connect") &&
+			     has_denial(report, "foreign")
+		     ? "ok"
+		     : "FAIL",
 	     "the refusals above were seen by the kernel's side, too");
 }
 
 static void judge_report(struct doctor *d)
 {
-	cJSON *report = cJSON_ParseWithLength(d->papers[PAPER_REPORT].at, d->papers[PAPER_REPORT].len);
+	cJSON *report =
+		cJSON_ParseWithLength(d->papers[PAPER_REPORT].at, d->papers[PAPER_REPORT].len);
 	const cJSON *protection = cJSON_GetObjectItemCaseSensitive(report, "protection");
 	const cJSON *limits = cJSON_GetObjectItemCaseSensitive(protection, "limits");
 	const cJSON *by = cJSON_GetObjectItemCaseSensitive(limits, "by");
@@ -329,19 +355,22 @@ static void judge_report(struct doctor *d)
 	char text[128];
 
 	judge_watching(d, report);
-	line(d, "files.changes", changes == 1 ? "ok" : "FAIL", "the layer lists the one file it made");
+	line(d, "files.changes", changes == 1 ? "ok" : "FAIL",
+	     "the layer lists the one file it made");
 	line(d, "kill.leftovers", number(report, "killed_leftovers") >= 1 ? "ok" : "FAIL",
 	     "a double-forked daemon did not survive");
 	(void)snprintf(text, sizeof(text), "ABI %.0f", number(protection, "landlock_abi"));
 	line(d, "files.landlock", number(protection, "landlock_abi") > 0 ? "ok" : "missing", text);
-	line(d, "limits.cpu", cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(limits, "cpu")) ? "ok" :
-	     "missing", cJSON_IsString(by) ? by->valuestring : "");
+	line(d, "limits.cpu",
+	     cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(limits, "cpu")) ? "ok" : "missing",
+	     cJSON_IsString(by) ? by->valuestring : "");
 	cJSON_Delete(report);
 }
 
 static void judge_memory(struct doctor *d)
 {
-	cJSON *report = cJSON_ParseWithLength(d->papers[PAPER_MEMORY].at, d->papers[PAPER_MEMORY].len);
+	cJSON *report =
+		cJSON_ParseWithLength(d->papers[PAPER_MEMORY].at, d->papers[PAPER_MEMORY].len);
 	const cJSON *outcome = cJSON_GetObjectItemCaseSensitive(report, "outcome");
 	bool held = cJSON_IsString(outcome) && strcmp(outcome->valuestring, "over_limit") == 0;
 
@@ -376,10 +405,10 @@ static int judge(struct doctor *d)
 	judge_receipt(d, PAPER_KILL, "control.kill", "populated", 0);
 	tier = d->bad ? "none" : d->missing ? "partial" : "full";
 	/* upgrades, no part of the tier: kernels without them are served as well */
-	line(d, "kernel.bpf_lsm", d->lsm ? "ok" : "absent", d->lsm ? "was seen to fire" :
-	     "not on this kernel; nothing depends on it");
-	line(d, "kernel.fentry", d->fentry ? "ok" : "absent", d->fentry ? "was seen to fire" :
-	     "not on this kernel; nothing depends on it");
+	line(d, "kernel.bpf_lsm", d->lsm ? "ok" : "absent",
+	     d->lsm ? "was seen to fire" : "not on this kernel; nothing depends on it");
+	line(d, "kernel.fentry", d->fentry ? "ok" : "absent",
+	     d->fentry ? "was seen to fire" : "not on this kernel; nothing depends on it");
 	if (d->opt.json)
 		(void)printf("{\"schema\":1,\"tier\":\"%s\",\"checks\":[%s]}\n", tier, d->out.at);
 	else
@@ -408,21 +437,26 @@ int command_doctor(char **argv)
 	pid_t pid;
 
 	if (options_parse(rows, argv, false, &d.opt, &rest, &why) < 0 || rest[0])
-		return command_fail(EXIT_USAGE, "%s", why.at ? why.at : "doctor takes no arguments");
+		return command_fail(EXIT_USAGE, "%s",
+				    why.at ? why.at : "doctor takes no arguments");
 	if (d.opt.help) {
 		options_help(rows, &d.out);
 		(void)printf("usage: glovebox doctor [--json]\n\n%s", d.out.at);
 		return EXIT_DONE;
 	}
 	if (geteuid() != 0)
-		return command_fail(EXIT_NOT_PERMITTED, "the protections need root: sudo glovebox doctor");
-	if (make_place(&d, &why) < 0)
+		return command_fail(EXIT_NOT_PERMITTED,
+				    "the protections need root: sudo glovebox doctor");
+	if (make_place(&d, &why) < 0) {
+		if (d.run[0])
+			remove_place(d.run);
 		return command_fail(EXIT_FAILED, "%s", why.at);
+	}
 	run_calls(&d);
 	(void)libbpf_set_print(be_silent);
 	d.lsm = try_feature(true);
 	d.fentry = try_feature(false);
-	for (int i = 0; i < PAPER_COUNT; i++)	/* for the second half to read */
+	for (int i = 0; i < PAPER_COUNT; i++) /* for the second half to read */
 		if (fchmodat(d.at, paper_names[i], 0644, 0) < 0 && errno != ENOENT)
 			return command_fail(EXIT_FAILED, "cannot read what the calls left");
 	pid = fork();
@@ -430,5 +464,6 @@ int command_doctor(char **argv)
 		_exit(confine_privileges() == 0 ? judge(&d) : EXIT_FAILED);
 	status = wait_for(pid);
 	remove_place(d.dir);
+	remove_place(d.run);
 	return status < 0 ? EXIT_FAILED : status;
 }

@@ -28,7 +28,9 @@ bool explain_syscall(int nr, int error, const uint64_t args[6], struct denial *r
 	if (!rule)
 		return false;
 	*ret = (struct denial){
-		.layer = "seccomp", .rule = "syscalls.default", .why = rule->why,
+		.layer = "seccomp",
+		.rule = "syscalls.default",
+		.why = rule->why,
 	};
 	if (rule->what)
 		text_add(&ret->subject, rule->what);
@@ -54,8 +56,8 @@ static const char *find_listed(const struct explain_view *v, const char *path)
 
 static bool is_private(const struct explain_view *v, const char *path)
 {
-	static const char *const ours[] = { "/tmp", "/run", "/home/agent", "/dev", "/proc",
-					    "/var/tmp", "/var/run" };
+	static const char *const ours[] = { "/tmp",  "/run",     "/home/agent", "/dev",
+					    "/proc", "/var/tmp", "/var/run" };
 
 	if (is_below(path, v->workspace))
 		return true;
@@ -123,7 +125,8 @@ bool explain_address(const char *addr, uint16_t port, bool is_loopback, int erro
 	if (is_loopback || (error != ENETUNREACH && error != EPERM && error != EHOSTUNREACH))
 		return false;
 	*ret = (struct denial){
-		.layer = "network", .rule = "network.mode",
+		.layer = "network",
+		.rule = "network.mode",
 		.why = "the session has no network but its own loopback",
 	};
 	text_printf(&ret->subject, strchr(addr, ':') ? "[%s]:%u" : "%s:%u", addr, port);

@@ -10,16 +10,16 @@
 
 /* What of a session decides what its calls may reach. Borrowed by explain_*. */
 struct explain_view {
-	const char *workspace;		/* as it is shown inside */
-	const char *const *read;	/* listed paths, ends with NULL */
+	const char *workspace; /* as it is shown inside */
+	const char *const *read; /* listed paths, ends with NULL */
 };
 
 struct denial {
-	const char *layer;	/* "seccomp", "files", "network" */
-	const char *rule;	/* the policy's key */
-	const char *why;	/* one sentence */
-	struct text subject;	/* path, address or argument: raw bytes; may be empty */
-	struct text suggest;	/* the smallest change of policy */
+	const char *layer; /* "seccomp", "files", "network" */
+	const char *rule; /* the policy's key */
+	const char *why; /* one sentence */
+	struct text subject; /* path, address or argument: raw bytes; may be empty */
+	struct text suggest; /* the smallest change of policy */
 };
 
 void denial_done(struct denial *d);

@@ -85,7 +85,8 @@ static int open_files(struct files *f, const struct option_row *rows, char **arg
 	if (!rest[0] || rest[1])
 		return command_fail(EXIT_USAGE, "usage: glovebox %s", usage);
 	if (geteuid() != 0)
-		return command_fail(EXIT_NOT_PERMITTED, "the sessions on this machine are root's: sudo glovebox %s",
+		return command_fail(EXIT_NOT_PERMITTED,
+				    "the sessions on this machine are root's: sudo glovebox %s",
 				    usage);
 	r = place_find_session(rest[0], f->id, &why);
 	if (r < 0)
@@ -112,9 +113,12 @@ static int close_files(struct files *f, int status)
 static int fail_scan(int r)
 {
 	if (r == -ESTALE)
-		return command_fail(EXIT_CONFLICT, "the workspace of this session has been replaced by another directory");
+		return command_fail(
+			EXIT_CONFLICT,
+			"the workspace of this session has been replaced by another directory");
 	if (r == -E2BIG)
-		return command_fail(EXIT_FAILED, "more than %d changes: too many to list", CHANGES_MAX);
+		return command_fail(EXIT_FAILED, "more than %d changes: too many to list",
+				    CHANGES_MAX);
 	return command_fail(r == -ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED,
 			    "the changes cannot be read: %s", strerror(-r));
 }
@@ -187,7 +191,8 @@ int command_diff(char **argv)
 		return close_files(&f, status);
 	program = openat(f.own_dir, "glovebox-diff", O_RDONLY | O_CLOEXEC);
 	if (program < 0)
-		return close_files(&f, command_fail(EXIT_FAILED, "glovebox-diff is not beside this program: %s",
+		return close_files(&f, command_fail(EXIT_FAILED,
+						    "glovebox-diff is not beside this program: %s",
 						    strerror(errno)));
 	(void)fcntl(f.warden, F_SETFD, 0);
 	(void)snprintf(sock, sizeof(sock), "%d", f.warden);
@@ -208,14 +213,16 @@ int command_commit(char **argv)
 	if (status >= 0)
 		return close_files(&f, status);
 	choice = (struct changes_choice){
-		.with_protected = f.opt.with_protected, .with_escapes = f.opt.with_escapes,
+		.with_protected = f.opt.with_protected,
+		.with_escapes = f.opt.with_escapes,
 		.is_dry_run = f.opt.dry_run,
 	};
 	r = changes_apply(f.warden, f.id, 1, &choice, &done);
 	if (done.log.len > 0)
 		(void)fwrite(done.log.at, 1, done.log.len, stderr);
 	if (r == -EPERM)
-		status = command_fail(EXIT_NOT_PERMITTED, "%u changes may not be committed; nothing was written",
+		status = command_fail(EXIT_NOT_PERMITTED,
+				      "%u changes may not be committed; nothing was written",
 				      done.refused);
 	else if (r < 0)
 		status = fail_scan(r);
@@ -248,7 +255,8 @@ int command_discard(char **argv)
 	if (r == 0)
 		r = reply.error;
 	if (r < 0)
-		return close_files(&f, command_fail(EXIT_FAILED, "%s cannot be removed: %s%s", f.id, strerror(-r),
+		return close_files(&f, command_fail(EXIT_FAILED, "%s cannot be removed: %s%s", f.id,
+						    strerror(-r),
 						    r == -EBUSY ? " (is it still running?)" : ""));
 	(void)printf("%s discarded\n", f.id);
 	return close_files(&f, EXIT_DONE);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* supervisor/main.c - the command line: a table of commands. */
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,10 +8,6 @@
 #include "sandbox/base/fd.h"
 #include "supervisor/command.h"
 #include "supervisor/text.h"
-
-#ifndef GLOVEBOX_VERSION
-#define GLOVEBOX_VERSION "0.1.0"
-#endif
 
 static const struct {
 	const char *name;
@@ -31,29 +26,6 @@ static const struct {
 	{ "doctor", command_doctor, "try every protection, and say what is in force" },
 	{ "version", command_version, "print the version" },
 };
-
-int command_fail(int status, const char *format, ...)
-{
-	AUTO_TEXT t = { 0 };
-	AUTO_TEXT safe = { 0 };
-	char line[4096];
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
-	text_add_safe(&safe, line, strlen(line));
-	text_printf(&t, "glovebox: %s\n", safe.at ? safe.at : "");
-	(void)!write(STDERR_FILENO, t.at, t.len);
-	return status;
-}
-
-int command_version(char **argv)
-{
-	(void)argv;
-	(void)puts("glovebox " GLOVEBOX_VERSION);
-	return EXIT_DONE;
-}
 
 static int help(void)
 {
@@ -93,7 +65,7 @@ int main(int argc, char **argv)
 			return commands[i].run(argv + 1);
 	}
 	nearest = text_nearest(argv[1], names, ARRAY_SIZE(commands));
-	return command_fail(EXIT_USAGE, "there is no command \"%s\"%s%s%s; `glovebox help` lists them",
-			    argv[1], nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-			    nearest ? "\"?" : "");
+	return command_fail(
+		EXIT_USAGE, "there is no command \"%s\"%s%s%s; `glovebox help` lists them", argv[1],
+		nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }

@@ -53,10 +53,10 @@ struct watched {
 struct monitor {
 	struct watch_bpf *bpf;
 	struct ring_buffer *ring;
-	struct watch_stats *stats;	/* mapped: WATCH_SLOTS of them */
+	struct watch_stats *stats; /* mapped: WATCH_SLOTS of them */
 	int links[7];
 	uint64_t generation;
-	pthread_mutex_t lock;		/* slots, and the two counters below */
+	pthread_mutex_t lock; /* slots, and the two counters below */
 	pthread_cond_t drained;
 	uint64_t drains_wanted, drains_done;
 	struct watched slots[WATCH_SLOTS];
@@ -108,10 +108,12 @@ static void tell_losses(struct monitor *m)
 		if (now == w->told_lost)
 			continue;
 		t = stream_begin(w->to.stream, "lost", &w->to.call, 0);
-		text_printf(t, ",\"count\":%llu,\"total\":%llu,\"before_kernel_seq\":%llu,"
-			    "\"why\":\"ring full\"",
-			    (unsigned long long)(now - w->told_lost), (unsigned long long)now,
-			    (unsigned long long)__atomic_load_n(&m->stats[i].seq, __ATOMIC_ACQUIRE));
+		text_printf(
+			t,
+			",\"count\":%llu,\"total\":%llu,\"before_kernel_seq\":%llu,"
+			"\"why\":\"ring full\"",
+			(unsigned long long)(now - w->told_lost), (unsigned long long)now,
+			(unsigned long long)__atomic_load_n(&m->stats[i].seq, __ATOMIC_ACQUIRE));
 		h = stream_human(w->to.stream, STREAM_ALL);
 		if (h)
 			text_printf(h, "glovebox: lost          %llu events: ring full\n",
@@ -167,7 +169,7 @@ static int say_libbpf(enum libbpf_print_level level, const char *format, va_list
 	(void)level;
 	(void)format;
 	(void)args;
-	return 0;	/* the errno is enough, and a verifier log is for developers */
+	return 0; /* the errno is enough, and a verifier log is for developers */
 }
 
 int monitor_load(struct monitor **ret, char *why, size_t size)
@@ -229,7 +231,8 @@ int monitor_attach(struct monitor *m, int warden, int cgroup)
 
 	_Static_assert(ARRAY_SIZE(all) == ARRAY_SIZE(m->links), "a link for each program");
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		struct sb_request q = { .abi = SB_ABI, .verb = SB_VERB_ATTACH,
+		struct sb_request q = { .abi = SB_ABI,
+					.verb = SB_VERB_ATTACH,
 					.attach_type = all[i].type };
 		int fds[2] = { bpf_program__fd(all[i].prog), cgroup };
 		int got[IO_FDS_MAX];
@@ -289,7 +292,10 @@ int monitor_watch(struct monitor *m, uint64_t cgroup_id, const struct decode_tar
 		return -EUSERS;
 	}
 	m->slots[slot] = (struct watched){
-		.is_used = true, .generation = ++m->generation, .cgroup_id = cgroup_id, .to = *to,
+		.is_used = true,
+		.generation = ++m->generation,
+		.cgroup_id = cgroup_id,
+		.to = *to,
 	};
 	call.generation = m->generation;
 	call.slot = slot;
@@ -312,11 +318,13 @@ int monitor_watch(struct monitor *m, uint64_t cgroup_id, const struct decode_tar
 int monitor_set_init(struct monitor *m, uint32_t slot, uint32_t init_pid)
 {
 	struct watch_call call = {
-		.generation = m->slots[slot].generation, .slot = slot, .init_pid = init_pid,
+		.generation = m->slots[slot].generation,
+		.slot = slot,
+		.init_pid = init_pid,
 	};
 
-	return bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_calls),
-				   &m->slots[slot].cgroup_id, &call, BPF_ANY);
+	return bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_calls), &m->slots[slot].cgroup_id,
+				   &call, BPF_ANY);
 }
 
 void monitor_drain(struct monitor *m)

@@ -21,13 +21,13 @@ struct monitor_error {
 /* The account of one call, after its last record. */
 struct monitor_totals {
 	uint64_t counts[WATCH_SYSCALLS];
-	struct monitor_error *errors;	/* the receiver frees it */
+	struct monitor_error *errors; /* the receiver frees it */
 	uint32_t error_count;
 	uint64_t errors_missed;
-	uint64_t emitted;		/* records begun, by the kernel's counter */
+	uint64_t emitted; /* records begun, by the kernel's counter */
 	uint64_t delivered;
-	uint64_t lost;			/* by the kernel's counter */
-	bool saw_exec;			/* the programs were seen to fire */
+	uint64_t lost; /* by the kernel's counter */
+	bool saw_exec; /* the programs were seen to fire */
 };
 
 /* Loads the programs and maps the ring: needs privilege, about 31 ms. `why`

@@ -9,10 +9,10 @@
 #include "supervisor/text.h"
 
 enum option_kind {
-	OPTION_BOOL,		/* bool */
-	OPTION_TEXT,		/* const char * */
-	OPTION_LIST,		/* struct option_list, may be repeated */
-	OPTION_COUNT,		/* unsigned int: how often it was given */
+	OPTION_BOOL, /* bool */
+	OPTION_TEXT, /* const char * */
+	OPTION_LIST, /* struct option_list, may be repeated */
+	OPTION_COUNT, /* unsigned int: how often it was given */
 	OPTION_END,
 };
 
@@ -25,11 +25,11 @@ struct option_list {
 
 /* One option: the parser, --help and the tests are made of the same rows. */
 struct option_row {
-	char letter;		/* 0: none */
+	char letter; /* 0: none */
 	const char *name;
 	enum option_kind kind;
-	size_t at;		/* offset in the command's own struct */
-	const char *value;	/* its name in the help */
+	size_t at; /* offset in the command's own struct */
+	const char *value; /* its name in the help */
 	const char *help;
 };
 

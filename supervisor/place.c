@@ -16,9 +16,9 @@
 
 #include "sandbox/base/fd.h"
 
-#define STATE_DIR	"/var/lib/glovebox"
-#define RUN_DIR		"/run/glovebox"
-#define OPERATORS	"glovebox"	/* whose members may reach in; optional */
+#define STATE_DIR "/var/lib/glovebox"
+#define RUN_DIR "/run/glovebox"
+#define OPERATORS "glovebox" /* whose members may reach in; optional */
 
 const char *place_state(void)
 {
@@ -65,6 +65,9 @@ int place_prepare(const char *id, char ret_dir[PATH_MAX], struct text *why)
 		r = make_trusted(place_run(), 0755, why);
 	if (r < 0)
 		return r;
+	/* roots are built on it by processes of the sessions' ids */
+	if (chmod(place_run(), 0755) < 0)
+		return fail(why, "open to all", place_run(), -errno);
 	if (snprintf(ret_dir, PATH_MAX, "%s/%s", place_run(), id) >= PATH_MAX)
 		return fail(why, "use", place_run(), -ENAMETOOLONG);
 	if (mkdir(ret_dir, 0711) < 0)
@@ -86,7 +89,7 @@ int place_listen(const char *dir, int *ret_fd, struct text *why)
 		return fail(why, "listen in", dir, -errno);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    chown(addr.sun_path, 0, operators ? operators->gr_gid : 0) < 0 ||
-	    chmod(addr.sun_path, 0660) < 0 || listen(fd, 64) < 0)
+	    chmod(addr.sun_path, 0660) < 0 || listen(fd, SOMAXCONN) < 0)
 		return fail(why, "listen on", addr.sun_path, -errno);
 	*ret_fd = fd_take(&fd);
 	return 0;
@@ -119,8 +122,8 @@ int place_find_session(const char *prefix, char ret[SB_ID_MAX], struct text *why
 	else
 		text_add(why, "there is no session \"");
 	text_add_safe(why, prefix, strlen(prefix));
-	text_add(why, found ? "\"; give more of the id" :
-			      "\"; a session without changes is removed when it ends");
+	text_add(why, found ? "\"; give more of the id"
+			    : "\"; a session without changes is removed when it ends");
 	return found ? -ENOTUNIQ : -ENOENT;
 }
 

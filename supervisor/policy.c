@@ -10,16 +10,56 @@
 /* Directories that hold programs, libraries and what they need to run; of /etc
  * only what names no user, no host and no secret. */
 const char *const policy_read[] = {
-	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt",
-	"/etc/alternatives", "/etc/bash.bashrc", "/etc/ca-certificates", "/etc/ca-certificates.conf",
-	"/etc/debian_version", "/etc/default/locale", "/etc/emacs", "/etc/fonts", "/etc/gai.conf",
-	"/etc/gitconfig", "/etc/host.conf", "/etc/inputrc", "/etc/java-17-openjdk",
-	"/etc/java-21-openjdk", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
-	"/etc/locale.alias", "/etc/localtime", "/etc/lsb-release", "/etc/magic", "/etc/maven",
-	"/etc/mime.types", "/etc/nsswitch.conf", "/etc/os-release", "/etc/perl", "/etc/pki",
-	"/etc/profile", "/etc/profile.d", "/etc/protocols", "/etc/python3", "/etc/python3.11",
-	"/etc/python3.13", "/etc/rpc", "/etc/services", "/etc/shells", "/etc/skel", "/etc/ssl",
-	"/etc/terminfo", "/etc/timezone", "/etc/vim", NULL,
+	"/usr",
+	"/bin",
+	"/sbin",
+	"/lib",
+	"/lib32",
+	"/lib64",
+	"/libx32",
+	"/opt",
+	"/etc/alternatives",
+	"/etc/bash.bashrc",
+	"/etc/ca-certificates",
+	"/etc/ca-certificates.conf",
+	"/etc/debian_version",
+	"/etc/default/locale",
+	"/etc/emacs",
+	"/etc/fonts",
+	"/etc/gai.conf",
+	"/etc/gitconfig",
+	"/etc/host.conf",
+	"/etc/inputrc",
+	"/etc/java-17-openjdk",
+	"/etc/java-21-openjdk",
+	"/etc/ld.so.cache",
+	"/etc/ld.so.conf",
+	"/etc/ld.so.conf.d",
+	"/etc/locale.alias",
+	"/etc/localtime",
+	"/etc/lsb-release",
+	"/etc/magic",
+	"/etc/maven",
+	"/etc/mime.types",
+	"/etc/nsswitch.conf",
+	"/etc/os-release",
+	"/etc/perl",
+	"/etc/pki",
+	"/etc/profile",
+	"/etc/profile.d",
+	"/etc/protocols",
+	"/etc/python3",
+	"/etc/python3.11",
+	"/etc/python3.13",
+	"/etc/rpc",
+	"/etc/services",
+	"/etc/shells",
+	"/etc/skel",
+	"/etc/ssl",
+	"/etc/terminfo",
+	"/etc/timezone",
+	"/etc/vim",
+	NULL,
 };
 
 _Static_assert(ARRAY_SIZE(policy_read) <= SB_READ_MAX, "struct sb_config holds them all");
@@ -49,7 +89,8 @@ static const struct {
 	uint64_t min, max;
 	const char *example;
 } limit_rows[] = {
-	{ "wall", LIMIT_DURATION, offsetof(struct policy, wall_ns), 1000000, UINT64_MAX / 4, "10m" },
+	{ "wall", LIMIT_DURATION, offsetof(struct policy, wall_ns), 1000000, UINT64_MAX / 4,
+	  "10m" },
 	{ "cpu", LIMIT_DURATION, offsetof(struct policy, cpu_ns), 1000000, UINT64_MAX / 4, "5m" },
 	{ "cpus", LIMIT_MILLI, offsetof(struct policy, limits.cpu_milli), 10, SB_CPU_MILLI_MAX,
 	  "1.5" },
@@ -111,8 +152,9 @@ int policy_set_limit(struct policy *p, const char *assignment, struct text *why)
 		if (r < 0) {
 			text_add(why, "limit ");
 			text_add_safe(why, assignment, strlen(assignment));
-			text_printf(why, r == -ERANGE ? ": the value is out of range; for example %s=%s" :
-							": this is no value for it; for example %s=%s",
+			text_printf(why,
+				    r == -ERANGE ? ": the value is out of range; for example %s=%s"
+						 : ": this is no value for it; for example %s=%s",
 				    name, limit_rows[i].example);
 			return -EINVAL;
 		}
@@ -153,13 +195,27 @@ int policy_add_env(struct policy *p, const char *item, struct text *why)
 bool policy_is_protected(const char *path)
 {
 	static const char *const prefixes[] = {
-		".git/hooks", ".git/config", ".git/info/attributes", ".git/modules", ".github/workflows",
-		".gitlab-ci.yml", ".circleci", ".claude", ".codex", ".cursor", ".vscode", ".idea",
-		".devcontainer", ".husky", ".mcp.json", "Jenkinsfile",
+		".git/hooks",
+		".git/config",
+		".git/info/attributes",
+		".git/modules",
+		".github/workflows",
+		".gitlab-ci.yml",
+		".circleci",
+		".claude",
+		".codex",
+		".cursor",
+		".vscode",
+		".idea",
+		".devcontainer",
+		".husky",
+		".mcp.json",
+		"Jenkinsfile",
 	};
 	static const char *const names[] = {
-		".bashrc", ".bash_profile", ".profile", ".zshrc", ".envrc", ".npmrc", ".gitmodules",
-		".gitattributes", ".pre-commit-config.yaml",
+		".bashrc",     ".bash_profile",  ".profile",
+		".zshrc",      ".envrc",         ".npmrc",
+		".gitmodules", ".gitattributes", ".pre-commit-config.yaml",
 	};
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
@@ -205,14 +261,16 @@ int policy_build_env(const struct policy *p, char *const *environment, struct te
 		     uint32_t *ret_count)
 {
 	/* LC_* are passed by prefix below; everything else must be named */
-	static const char *const passed[] = { "LANG", "LANGUAGE", "TERM", "COLORTERM", "NO_COLOR",
-					      "TZ", "SOURCE_DATE_EPOCH", "MAKEFLAGS" };
+	static const char *const passed[] = {
+		"LANG", "LANGUAGE",          "TERM",     "COLORTERM", "NO_COLOR",
+		"TZ",   "SOURCE_DATE_EPOCH", "MAKEFLAGS"
+	};
 	uint32_t count = 0;
 
 	for (size_t i = 0; i < p->env_count; i++) {
 		const char *item = p->env[i];
-		const char *found = strchr(item, '=') ? item :
-				    find_env(environment, item, strlen(item));
+		const char *found =
+			strchr(item, '=') ? item : find_env(environment, item, strlen(item));
 
 		if (found)
 			add_env(ret, &count, found);

@@ -18,7 +18,7 @@ struct policy {
 	uint64_t wall_ns;
 	uint64_t cpu_ns;
 	uint64_t output_bytes;
-	bool as_root;			/* inside, the user is root (0) */
+	bool as_root; /* inside, the user is root (0) */
 	const char *env[POLICY_ENV_MAX]; /* "NAME" to pass or "NAME=VALUE" to set */
 	size_t env_count;
 };

@@ -34,66 +34,304 @@
 
 /* clone(2) flags that make a namespace; CLONE_NEWTIME is not among them: its
  * bit is part of the exit signal here. */
-#define CLONE_NEW_ANY (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
-		       CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define CLONE_NEW_ANY                                                                  \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
+	 CLONE_NEWPID | CLONE_NEWNET)
 
 /* The last call this list was checked against (Linux 6.12: mseal 462). */
 #define NEWEST_KNOWN 462
 
 static const char *const allowed[] = {
-	"accept", "accept4", "access", "alarm", "arch_prctl", "bind", "brk", "cachestat",
-	"capget", "capset", "chdir", "chmod", "chown", "clock_getres", "clock_gettime",
-	"clock_nanosleep", "close", "close_range", "connect", "copy_file_range", "creat",
-	"dup", "dup2", "dup3", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_ctl_old",
-	"epoll_pwait", "epoll_pwait2", "epoll_wait", "epoll_wait_old", "eventfd", "eventfd2",
-	"execve", "execveat", "exit", "exit_group", "faccessat", "faccessat2", "fadvise64",
-	"fallocate", "fchdir", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat",
-	"fcntl", "fdatasync", "fgetxattr", "flistxattr", "flock", "fork", "fremovexattr",
-	"fsetxattr", "fstat", "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue",
-	"futex_wait", "futex_waitv", "futex_wake", "futimesat", "getcpu", "getcwd", "getdents",
-	"getdents64", "getegid", "geteuid", "getgid", "getgroups", "getitimer", "getpeername",
-	"getpgid", "getpgrp", "getpid", "getppid", "getpriority", "getrandom", "getresgid",
-	"getresuid", "getrlimit", "get_robust_list", "getrusage", "getsid", "getsockname",
-	"getsockopt", "get_thread_area", "gettid", "gettimeofday", "getuid", "getxattr",
-	"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "ioprio_get",
-	"ioprio_set", "kill", "landlock_add_rule", "landlock_create_ruleset",
-	"landlock_restrict_self", "lchown", "lgetxattr", "link", "linkat", "listen", "listxattr",
-	"llistxattr", "lremovexattr", "lseek", "lsetxattr", "lstat", "madvise", "membarrier",
-	"memfd_create", "mincore", "mkdir", "mkdirat", "mlock", "mlock2", "mlockall", "mmap",
-	"mprotect", "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedsend",
-	"mq_unlink", "mremap", "msgctl", "msgget", "msgrcv", "msgsnd", "msync", "munlock",
-	"munlockall", "munmap", "nanosleep", "newfstatat", "open", "openat", "openat2", "pause",
-	"pidfd_open", "pidfd_send_signal", "pipe", "pipe2", "pkey_alloc", "pkey_free",
-	"pkey_mprotect", "poll", "ppoll", "prctl", "pread64", "preadv", "preadv2", "prlimit64",
-	"pselect6", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readlink",
-	"readlinkat", "readv", "recvfrom", "recvmmsg", "recvmsg", "remap_file_pages",
-	"removexattr", "rename", "renameat", "renameat2", "restart_syscall", "rmdir", "rseq",
-	"rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigqueueinfo", "rt_sigreturn",
-	"rt_sigsuspend", "rt_sigtimedwait", "rt_tgsigqueueinfo", "sched_getaffinity",
-	"sched_getattr", "sched_getparam", "sched_get_priority_max", "sched_get_priority_min",
-	"sched_getscheduler", "sched_rr_get_interval", "sched_setaffinity", "sched_setattr",
-	"sched_setparam", "sched_setscheduler", "sched_yield", "seccomp", "select", "semctl",
-	"semget", "semop", "semtimedop", "sendfile", "sendmmsg", "sendmsg", "sendto", "setfsgid",
-	"setfsuid", "setgid", "setgroups", "setitimer", "setpgid", "setpriority", "setregid",
-	"setresgid", "setresuid", "setreuid", "setrlimit", "set_robust_list", "setsid",
-	"setsockopt", "set_thread_area", "set_tid_address", "setuid", "setxattr", "shmat",
-	"shmctl", "shmdt", "shmget", "shutdown", "sigaltstack", "signalfd", "signalfd4",
-	"socketpair", "splice", "stat", "statfs", "statx", "symlink", "symlinkat", "sync",
-	"sync_file_range", "syncfs", "sysinfo", "tee", "tgkill", "time", "timer_create",
-	"timer_delete", "timerfd_create", "timerfd_gettime", "timerfd_settime",
-	"timer_getoverrun", "timer_gettime", "timer_settime", "times", "tkill", "truncate",
-	"umask", "uname", "unlink", "unlinkat", "utime", "utimensat", "utimes", "vfork",
-	"vmsplice", "wait4", "waitid", "write", "writev",
+	"accept",
+	"accept4",
+	"access",
+	"alarm",
+	"arch_prctl",
+	"bind",
+	"brk",
+	"cachestat",
+	"capget",
+	"capset",
+	"chdir",
+	"chmod",
+	"chown",
+	"clock_getres",
+	"clock_gettime",
+	"clock_nanosleep",
+	"close",
+	"close_range",
+	"connect",
+	"copy_file_range",
+	"creat",
+	"dup",
+	"dup2",
+	"dup3",
+	"epoll_create",
+	"epoll_create1",
+	"epoll_ctl",
+	"epoll_ctl_old",
+	"epoll_pwait",
+	"epoll_pwait2",
+	"epoll_wait",
+	"epoll_wait_old",
+	"eventfd",
+	"eventfd2",
+	"execve",
+	"execveat",
+	"exit",
+	"exit_group",
+	"faccessat",
+	"faccessat2",
+	"fadvise64",
+	"fallocate",
+	"fchdir",
+	"fchmod",
+	"fchmodat",
+	"fchmodat2",
+	"fchown",
+	"fchownat",
+	"fcntl",
+	"fdatasync",
+	"fgetxattr",
+	"flistxattr",
+	"flock",
+	"fork",
+	"fremovexattr",
+	"fsetxattr",
+	"fstat",
+	"fstatfs",
+	"fsync",
+	"ftruncate",
+	"futex",
+	"futex_requeue",
+	"futex_wait",
+	"futex_waitv",
+	"futex_wake",
+	"futimesat",
+	"getcpu",
+	"getcwd",
+	"getdents",
+	"getdents64",
+	"getegid",
+	"geteuid",
+	"getgid",
+	"getgroups",
+	"getitimer",
+	"getpeername",
+	"getpgid",
+	"getpgrp",
+	"getpid",
+	"getppid",
+	"getpriority",
+	"getrandom",
+	"getresgid",
+	"getresuid",
+	"getrlimit",
+	"get_robust_list",
+	"getrusage",
+	"getsid",
+	"getsockname",
+	"getsockopt",
+	"get_thread_area",
+	"gettid",
+	"gettimeofday",
+	"getuid",
+	"getxattr",
+	"inotify_add_watch",
+	"inotify_init",
+	"inotify_init1",
+	"inotify_rm_watch",
+	"ioprio_get",
+	"ioprio_set",
+	"kill",
+	"landlock_add_rule",
+	"landlock_create_ruleset",
+	"landlock_restrict_self",
+	"lchown",
+	"lgetxattr",
+	"link",
+	"linkat",
+	"listen",
+	"listxattr",
+	"llistxattr",
+	"lremovexattr",
+	"lseek",
+	"lsetxattr",
+	"lstat",
+	"madvise",
+	"membarrier",
+	"memfd_create",
+	"mincore",
+	"mkdir",
+	"mkdirat",
+	"mlock",
+	"mlock2",
+	"mlockall",
+	"mmap",
+	"mprotect",
+	"mq_getsetattr",
+	"mq_notify",
+	"mq_open",
+	"mq_timedreceive",
+	"mq_timedsend",
+	"mq_unlink",
+	"mremap",
+	"msgctl",
+	"msgget",
+	"msgrcv",
+	"msgsnd",
+	"msync",
+	"munlock",
+	"munlockall",
+	"munmap",
+	"nanosleep",
+	"newfstatat",
+	"open",
+	"openat",
+	"openat2",
+	"pause",
+	"pidfd_open",
+	"pidfd_send_signal",
+	"pipe",
+	"pipe2",
+	"pkey_alloc",
+	"pkey_free",
+	"pkey_mprotect",
+	"poll",
+	"ppoll",
+	"prctl",
+	"pread64",
+	"preadv",
+	"preadv2",
+	"prlimit64",
+	"pselect6",
+	"pwrite64",
+	"pwritev",
+	"pwritev2",
+	"read",
+	"readahead",
+	"readlink",
+	"readlinkat",
+	"readv",
+	"recvfrom",
+	"recvmmsg",
+	"recvmsg",
+	"remap_file_pages",
+	"removexattr",
+	"rename",
+	"renameat",
+	"renameat2",
+	"restart_syscall",
+	"rmdir",
+	"rseq",
+	"rt_sigaction",
+	"rt_sigpending",
+	"rt_sigprocmask",
+	"rt_sigqueueinfo",
+	"rt_sigreturn",
+	"rt_sigsuspend",
+	"rt_sigtimedwait",
+	"rt_tgsigqueueinfo",
+	"sched_getaffinity",
+	"sched_getattr",
+	"sched_getparam",
+	"sched_get_priority_max",
+	"sched_get_priority_min",
+	"sched_getscheduler",
+	"sched_rr_get_interval",
+	"sched_setaffinity",
+	"sched_setattr",
+	"sched_setparam",
+	"sched_setscheduler",
+	"sched_yield",
+	"seccomp",
+	"select",
+	"semctl",
+	"semget",
+	"semop",
+	"semtimedop",
+	"sendfile",
+	"sendmmsg",
+	"sendmsg",
+	"sendto",
+	"setfsgid",
+	"setfsuid",
+	"setgid",
+	"setgroups",
+	"setitimer",
+	"setpgid",
+	"setpriority",
+	"setregid",
+	"setresgid",
+	"setresuid",
+	"setreuid",
+	"setrlimit",
+	"set_robust_list",
+	"setsid",
+	"setsockopt",
+	"set_thread_area",
+	"set_tid_address",
+	"setuid",
+	"setxattr",
+	"shmat",
+	"shmctl",
+	"shmdt",
+	"shmget",
+	"shutdown",
+	"sigaltstack",
+	"signalfd",
+	"signalfd4",
+	"socketpair",
+	"splice",
+	"stat",
+	"statfs",
+	"statx",
+	"symlink",
+	"symlinkat",
+	"sync",
+	"sync_file_range",
+	"syncfs",
+	"sysinfo",
+	"tee",
+	"tgkill",
+	"time",
+	"timer_create",
+	"timer_delete",
+	"timerfd_create",
+	"timerfd_gettime",
+	"timerfd_settime",
+	"timer_getoverrun",
+	"timer_gettime",
+	"timer_settime",
+	"times",
+	"tkill",
+	"truncate",
+	"umask",
+	"uname",
+	"unlink",
+	"unlinkat",
+	"utime",
+	"utimensat",
+	"utimes",
+	"vfork",
+	"vmsplice",
+	"wait4",
+	"waitid",
+	"write",
+	"writev",
 };
 
-#define X32_SYSCALL_BIT	0x40000000u
+#define X32_SYSCALL_BIT 0x40000000u
 /* The head and a dozen instructions for each rule that looks at an argument. */
-#define FRONT_MAX	128
+#define FRONT_MAX 128
 
 /* Socket families a tool may open: anything else answers EAFNOSUPPORT. */
 static const int families[] = { AF_UNIX, AF_INET, AF_INET6 };
 
-#define WHOLE(name, e, because) { name, e, because, -1, 0, 0, PROFILE_EQUAL, NULL }
+#define WHOLE(name, e, because)                                 \
+	{                                                       \
+		name, e, because, -1, 0, 0, PROFILE_EQUAL, NULL \
+	}
 
 static const char mount_why[] = "mounts belong to the sandbox; a tool may not change them";
 static const char module_why[] = "this reaches the machine's kernel itself";
@@ -178,8 +416,8 @@ static const struct profile_rule rules[] = {
 	{ "mknodat", EPERM, device_why, 2, 0xf000, S_IFBLK, PROFILE_EQUAL, "a block device" },
 	{ "ioctl", EPERM, "it types into the terminal as if the user had", 1, 0xffffffff, TIOCSTI,
 	  PROFILE_EQUAL, "TIOCSTI" },
-	{ "ioctl", EPERM, "it types into the terminal as if the user had", 1, 0xffffffff,
-	  TIOCLINUX, PROFILE_EQUAL, "TIOCLINUX" },
+	{ "ioctl", EPERM, "it types into the terminal as if the user had", 1, 0xffffffff, TIOCLINUX,
+	  PROFILE_EQUAL, "TIOCLINUX" },
 	{ "socket", EAFNOSUPPORT, "only unix, IPv4 and IPv6 sockets may be opened", 0, 0, 0,
 	  PROFILE_NOT_LISTED, "another family" },
 	{ "personality", EPERM, "only the standard one may be set", 0, 0, 0, PROFILE_NOT_LISTED,
@@ -213,7 +451,8 @@ static void fill_by_number(void)
 		if (name)
 			(void)snprintf(by_number[nr].name, sizeof(by_number[nr].name), "%s", name);
 		else
-			(void)snprintf(by_number[nr].name, sizeof(by_number[nr].name), "syscall_%d", nr);
+			(void)snprintf(by_number[nr].name, sizeof(by_number[nr].name), "syscall_%d",
+				       nr);
 		free(name);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
@@ -236,9 +475,9 @@ static const struct {
 	const char *name;
 	int nr;
 } newer[] = {
-	{ "cachestat", 451 }, { "fchmodat2", 452 }, { "map_shadow_stack", 453 },
-	{ "futex_wake", 454 }, { "futex_wait", 455 }, { "futex_requeue", 456 },
-	{ "statmount", 457 }, { "listmount", 458 }, { "set_mempolicy_home_node", 450 },
+	{ "cachestat", 451 },   { "fchmodat2", 452 },  { "map_shadow_stack", 453 },
+	{ "futex_wake", 454 },  { "futex_wait", 455 }, { "futex_requeue", 456 },
+	{ "statmount", 457 },   { "listmount", 458 },  { "set_mempolicy_home_node", 450 },
 	{ "futex_waitv", 449 },
 };
 
@@ -303,8 +542,8 @@ const struct profile_rule *profile_explain(int nr, int error, const uint64_t arg
 	(void)pthread_once(&filled, fill_by_number);
 	if (nr < 0 || nr >= WATCH_SYSCALLS)
 		return error == ENOSYS ? &too_new : NULL;
-	for (const struct profile_rule *r = by_number[nr].first;
-	     r && r < rules + ARRAY_SIZE(rules); r++)
+	for (const struct profile_rule *r = by_number[nr].first; r && r < rules + ARRAY_SIZE(rules);
+	     r++)
 		if (r->error == error && profile_syscall_number(r->syscall) == nr &&
 		    rule_matches(r, args))
 			return r;
@@ -344,9 +583,9 @@ static size_t emit_rule(struct sock_filter *f, const struct profile_rule *rule, 
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
 	struct sock_filter load_arg = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, arg);
 	struct sock_filter ret = BPF_STMT(BPF_RET | BPF_K, refuse);
-	size_t count = rule->match != PROFILE_NOT_LISTED ? 1 :
-		       strcmp(rule->syscall, "socket") == 0 ? ARRAY_SIZE(families) :
-		       ARRAY_SIZE(personalities);
+	size_t count = rule->match != PROFILE_NOT_LISTED      ? 1
+		       : strcmp(rule->syscall, "socket") == 0 ? ARRAY_SIZE(families)
+							      : ARRAY_SIZE(personalities);
 	bool masked = rule->match == PROFILE_EQUAL && rule->mask != 0xffffffff;
 	size_t n = 0;
 
@@ -367,11 +606,11 @@ static size_t emit_rule(struct sock_filter *f, const struct profile_rule *rule, 
 			f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 							      (uint32_t)rule->value, 0, 1);
 		else
-			f[n++] = (struct sock_filter)BPF_JUMP(
-				BPF_JMP | BPF_JEQ | BPF_K,
-				count == ARRAY_SIZE(families) ? (uint32_t)families[i] :
-								(uint32_t)personalities[i],
-				over, 0);
+			f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+							      count == ARRAY_SIZE(families)
+								      ? (uint32_t)families[i]
+								      : (uint32_t)personalities[i],
+							      over, 0);
 	}
 	f[n++] = ret;
 	return n;
@@ -446,7 +685,7 @@ int profile_compile(int *ret_fd)
 	if (!ctx)
 		return -ENOMEM;
 	r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	if (r == 0)	/* a binary tree: half the cost of the default order */
+	if (r == 0) /* a binary tree: half the cost of the default order */
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (r == 0)
 		r = add_rules(ctx);

@@ -9,20 +9,20 @@
 /* One refusal, as it is compiled and as it is explained. */
 struct profile_rule {
 	const char *syscall;
-	int error;		/* errno the filter answers with */
-	const char *why;	/* one sentence, for the agent and the operator */
+	int error; /* errno the filter answers with */
+	const char *why; /* one sentence, for the agent and the operator */
 	/* the rule holds for some values of one argument only: */
-	int arg;		/* -1: for every call */
-	uint64_t mask;		/* 0: compare the whole argument */
-	uint64_t value;		/* (arg & mask) == value, or with `above`: arg > value */
-	int match;		/* enum profile_match */
-	const char *what;	/* the value in words: "AF_ALG" */
+	int arg; /* -1: for every call */
+	uint64_t mask; /* 0: compare the whole argument */
+	uint64_t value; /* (arg & mask) == value, or with `above`: arg > value */
+	int match; /* enum profile_match */
+	const char *what; /* the value in words: "AF_ALG" */
 };
 
 enum profile_match {
-	PROFILE_EQUAL,		/* arg == value, or (arg & mask) == value */
-	PROFILE_ANY_BIT,	/* arg & mask != 0 */
-	PROFILE_NOT_LISTED,	/* not one of the allowed ones: see the syscall */
+	PROFILE_EQUAL, /* arg == value, or (arg & mask) == value */
+	PROFILE_ANY_BIT, /* arg & mask != 0 */
+	PROFILE_NOT_LISTED, /* not one of the allowed ones: see the syscall */
 };
 
 /* Compiles the default profile into a sealed memfd of struct sock_filter: allow

@@ -75,14 +75,14 @@ static void step(struct pump *p)
 		(void)set_enabled(p->source_from, true);
 		return;
 	}
-	if (p->to_is_gone && p->keep_from) {	/* stdin that nobody reads */
+	if (p->to_is_gone && p->keep_from) { /* stdin that nobody reads */
 		finish(p);
 		return;
 	}
 	n = read(p->from, p->chunk, sizeof(p->chunk));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (n <= 0) {	/* EIO: the last process closed the terminal */
+	if (n <= 0) { /* EIO: the last process closed the terminal */
 		finish(p);
 		return;
 	}

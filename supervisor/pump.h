@@ -17,13 +17,13 @@ struct pump;
 typedef void (*pump_fn)(struct pump *p, void *context);
 
 struct pump {
-	int from, to;		/* owned: closed at the end; -1 when over */
-	bool keep_to;		/* `to` is borrowed: our own stdout or stderr */
+	int from, to; /* owned: closed at the end; -1 when over */
+	bool keep_to; /* `to` is borrowed: our own stdout or stderr */
 	bool keep_from;
-	bool is_over;		/* end of file, and everything written */
-	bool to_is_gone;	/* nobody reads: drop what comes */
-	uint64_t bytes;		/* read so far */
-	uint64_t limit;		/* 0: none; at the limit on_limit is called once */
+	bool is_over; /* end of file, and everything written */
+	bool to_is_gone; /* nobody reads: drop what comes */
+	uint64_t bytes; /* read so far */
+	uint64_t limit; /* 0: none; at the limit on_limit is called once */
 	pump_fn on_limit, on_over;
 	void *context;
 	size_t have, done;
@@ -31,7 +31,10 @@ struct pump {
 	sd_event_source *source_from, *source_to;
 };
 
-#define PUMP_NONE { .from = -1, .to = -1, .is_over = true }
+#define PUMP_NONE                                     \
+	{                                             \
+		.from = -1, .to = -1, .is_over = true \
+	}
 
 /* Takes both fds, except where keep_* is set. 0 or -errno. */
 int pump_start(struct pump *p, sd_event *loop, int from, int to);

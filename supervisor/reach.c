@@ -24,7 +24,8 @@ static const struct option_row list_rows[] = {
 static const struct option_row verb_rows[] = {
 	{ 'm', "reason", OPTION_TEXT, offsetof(struct options, reason), "TEXT",
 	  "why, for the record" },
-	{ 0, "json", OPTION_BOOL, offsetof(struct options, json), NULL, "print the receipt as JSON" },
+	{ 0, "json", OPTION_BOOL, offsetof(struct options, json), NULL,
+	  "print the receipt as JSON" },
 	{ 'h', "help", OPTION_BOOL, offsetof(struct options, help), NULL, "this text" },
 	{ .kind = OPTION_END },
 };
@@ -50,7 +51,7 @@ static void add_listing(const cJSON *result, void *context)
 	const cJSON *calls = cJSON_GetObjectItemCaseSensitive(result, "calls");
 	const cJSON *c;
 
-	cJSON_ArrayForEach(c, calls)
+	cJSON_ArrayForEach (c, calls)
 		(void)cJSON_AddItemToArray(l->calls, cJSON_Duplicate(c, true));
 }
 
@@ -75,7 +76,7 @@ static void print_call(const cJSON *c)
 
 	text_printf(&t, "%-16s %-9s %9.1fs  ", string_of(c, "id"), string_of(c, "state"),
 		    number_of(c, "running_ns") / 1e9);
-	cJSON_ArrayForEach(word, cJSON_GetObjectItemCaseSensitive(c, "argv")) {
+	cJSON_ArrayForEach (word, cJSON_GetObjectItemCaseSensitive(c, "argv")) {
 		if (cJSON_IsString(word))
 			text_add_safe(&t, word->valuestring, strlen(word->valuestring));
 		text_add(&t, " ");
@@ -109,7 +110,7 @@ int command_ps(char **argv)
 		free(text);
 	} else {
 		(void)printf("%-16s %-9s %10s  %s\n", "ID", "STATE", "RUNNING", "COMMAND");
-		cJSON_ArrayForEach(c, l.calls)
+		cJSON_ArrayForEach (c, l.calls)
 			print_call(c);
 	}
 	cJSON_Delete(l.calls);
@@ -139,8 +140,8 @@ static void print_receipt(const cJSON *result)
 	const cJSON *receipt = cJSON_GetObjectItemCaseSensitive(result, "receipt");
 	const char *state = string_of(result, "state");
 
-	(void)printf("%s %s", string_of(result, "id"), receipt && strcmp(state, "paused") != 0 ?
-							   "killed" : state);
+	(void)printf("%s %s", string_of(result, "id"),
+		     receipt && strcmp(state, "paused") != 0 ? "killed" : state);
 	if (cJSON_HasObjectItem(receipt, "frozen"))
 		(void)printf(": frozen after %.3f ms", number_of(receipt, "ns") / 1e6);
 	else if (receipt)

@@ -129,8 +129,9 @@ static void add_reach(const struct tally *y, struct text *t)
 	for (uint32_t i = 0; i < y->denial_count; i++) {
 		const struct tally_denial *d = &y->denials[i];
 
-		text_printf(t, "%s{\"layer\":\"%s\",\"syscall\":\"%s\",\"count\":%llu,\"rule\":\"%s\"",
-			    i ? "," : "", d->layer, d->syscall, (unsigned long long)d->count, d->rule);
+		text_printf(
+			t, "%s{\"layer\":\"%s\",\"syscall\":\"%s\",\"count\":%llu,\"rule\":\"%s\"",
+			i ? "," : "", d->layer, d->syscall, (unsigned long long)d->count, d->rule);
 		if (d->subject.len > 0) {
 			text_add(t, ",\"subject\":");
 			text_add_json(t, d->subject.at, d->subject.len);
@@ -180,7 +181,8 @@ void report_make(const struct call *c, const struct changes *changes, int change
 	text_printf(out, "\",\"duration_ns\":%llu,\"paused_ns\":%llu",
 		    (unsigned long long)(c->ended_ns - c->started_ns),
 		    (unsigned long long)c->paused_ns);
-	text_printf(out, ",\"usage\":{\"cpu_ns\":%llu,\"max_rss_bytes\":%llu,\"processes\":%llu,"
+	text_printf(out,
+		    ",\"usage\":{\"cpu_ns\":%llu,\"max_rss_bytes\":%llu,\"processes\":%llu,"
 		    "\"output_bytes\":%llu}",
 		    (unsigned long long)c->cpu_used_ns, (unsigned long long)c->usage.maxrss_bytes,
 		    (unsigned long long)c->tally->execs,
@@ -189,10 +191,11 @@ void report_make(const struct call *c, const struct changes *changes, int change
 	add_syscalls(c, out);
 	add_processes(c->tally, out);
 	add_reach(c->tally, out);
-	text_printf(out, ",\"killed_leftovers\":%u,\"events\":{\"emitted\":%llu,\"delivered\":%llu,"
-		    "\"lost\":%llu},\"protection\":", c->killed_leftovers,
-		    (unsigned long long)c->totals.emitted, (unsigned long long)c->totals.delivered,
-		    (unsigned long long)c->totals.lost);
+	text_printf(out,
+		    ",\"killed_leftovers\":%u,\"events\":{\"emitted\":%llu,\"delivered\":%llu,"
+		    "\"lost\":%llu},\"protection\":",
+		    c->killed_leftovers, (unsigned long long)c->totals.emitted,
+		    (unsigned long long)c->totals.delivered, (unsigned long long)c->totals.lost);
 	session_add_protection(s, c->totals.saw_exec, out);
 	text_add(out, "}\n");
 }
@@ -267,8 +270,10 @@ void report_say(const struct call *c, const struct changes *changes, bool all, s
 	if (all && c->totals.emitted > 0)
 		say_syscalls(c, out);
 	if (all || c->totals.lost > 0)
-		text_printf(out, "glovebox: events: %llu seen by the kernel, %llu delivered, %llu lost\n",
-			    (unsigned long long)c->totals.emitted,
-			    (unsigned long long)c->totals.delivered,
-			    (unsigned long long)c->totals.lost);
+		text_printf(
+			out,
+			"glovebox: events: %llu seen by the kernel, %llu delivered, %llu lost\n",
+			(unsigned long long)c->totals.emitted,
+			(unsigned long long)c->totals.delivered,
+			(unsigned long long)c->totals.lost);
 }

@@ -8,28 +8,28 @@
 
 #include "supervisor/text.h"
 
-#define RPC_LINE_MAX	(1024 * 1024)	/* DESIGN.md 9 */
-#define RPC_DEPTH_MAX	32
+#define RPC_LINE_MAX (1024 * 1024) /* DESIGN.md 9 */
+#define RPC_DEPTH_MAX 32
 
 /* Codes: the standard's, and ours from -32000 down. Stable. */
 enum rpc_code {
-	RPC_PARSE_ERROR		= -32700,
-	RPC_INVALID_REQUEST	= -32600,
-	RPC_UNKNOWN_METHOD	= -32601,
-	RPC_INVALID_PARAMS	= -32602,
-	RPC_INTERNAL		= -32603,
-	RPC_NOT_FOUND		= -32001,
-	RPC_WRONG_STATE		= -32002,
-	RPC_NOT_PERMITTED	= -32003,
-	RPC_BUSY		= -32004,
-	RPC_INCOMPLETE		= -32005,	/* asked for, not proven in time */
+	RPC_PARSE_ERROR = -32700,
+	RPC_INVALID_REQUEST = -32600,
+	RPC_UNKNOWN_METHOD = -32601,
+	RPC_INVALID_PARAMS = -32602,
+	RPC_INTERNAL = -32603,
+	RPC_NOT_FOUND = -32001,
+	RPC_WRONG_STATE = -32002,
+	RPC_NOT_PERMITTED = -32003,
+	RPC_BUSY = -32004,
+	RPC_INCOMPLETE = -32005, /* asked for, not proven in time */
 };
 
 struct rpc_request {
-	cJSON *json;		/* owns all below; rpc_request_done() */
-	const cJSON *id;	/* NULL: a notification */
+	cJSON *json; /* owns all below; rpc_request_done() */
+	const cJSON *id; /* NULL: a notification */
 	const char *method;
-	const cJSON *params;	/* an object, or NULL */
+	const cJSON *params; /* an object, or NULL */
 };
 
 /* Parses one line without its newline. 0, or an enum rpc_code with `why`; then

@@ -116,15 +116,17 @@ static int help(void)
 {
 	AUTO_TEXT t = { 0 };
 
-	text_add(&t, "usage: glovebox run [options] [--] COMMAND [ARGUMENT...]\n\n"
-		     "Runs a command in a sandbox, watches it, and keeps what it changes apart until\n"
-		     "you commit it.\n\n");
+	text_add(&t,
+		 "usage: glovebox run [options] [--] COMMAND [ARGUMENT...]\n\n"
+		 "Runs a command in a sandbox, watches it, and keeps what it changes apart until\n"
+		 "you commit it.\n\n");
 	options_help(rows, &t);
-	text_add(&t, "\nExit status: the command's own; 124 out of time; 125 Glovebox failed; 126 not\n"
-		     "executable; 127 not found; 128+n ended by signal n; 137 killed.\n\n"
-		     "  glovebox run -- make -j2\n"
-		     "  glovebox run --workspace ~/src/app --limit wall=2m -- npm test\n"
-		     "  glovebox run --tty -- bash\n");
+	text_add(&t,
+		 "\nExit status: the command's own; 124 out of time; 125 Glovebox failed; 126 not\n"
+		 "executable; 127 not found; 128+n ended by signal n; 137 killed.\n\n"
+		 "  glovebox run -- make -j2\n"
+		 "  glovebox run --workspace ~/src/app --limit wall=2m -- npm test\n"
+		 "  glovebox run --tty -- bash\n");
 	(void)fputs(t.at, stdout);
 	return 0;
 }
@@ -150,7 +152,8 @@ static int check_workspace(struct run *r, struct text *why)
 		return -EINVAL;
 	}
 	if (strcmp(r->workspace, "/") == 0) {
-		text_add(why, "the workspace cannot be \"/\": name the directory to work on with --workspace");
+		text_add(why, "the workspace cannot be \"/\": name the directory to work on with "
+			      "--workspace");
 		return -EINVAL;
 	}
 	if (!r->opt.at)
@@ -196,11 +199,13 @@ static int check_options(struct run *r, struct text *why)
 		return -EINVAL;
 	}
 	if (!r->argv[0] || r->argv[0][0] == '\0') {
-		text_add(why, "what shall be run? glovebox run [options] -- COMMAND; --help tells more");
+		text_add(why,
+			 "what shall be run? glovebox run [options] -- COMMAND; --help tells more");
 		return -EINVAL;
 	}
 	if (geteuid() != 0) {
-		text_add(why, "this needs root to make namespaces and to load BPF programs: sudo glovebox run ...");
+		text_add(why, "this needs root to make namespaces and to load BPF programs: sudo "
+			      "glovebox run ...");
 		return -EPERM;
 	}
 	return check_workspace(r, why);
@@ -232,11 +237,14 @@ static int fail_open(struct run *r, const char *stage, int e, struct text *why)
 {
 	text_printf(why, "cannot start: stage \"%s\": %s", stage, strerror(-e));
 	if (e == -EOPNOTSUPP && strcmp(stage, sb_stage_names[SB_STAGE_CGROUP]) == 0)
-		text_add(why, "; a cgroup v2 hierarchy must be mounted on /sys/fs/cgroup or /sys/fs/cgroup/unified");
+		text_add(why, "; a cgroup v2 hierarchy must be mounted on /sys/fs/cgroup or "
+			      "/sys/fs/cgroup/unified");
 	else if (e == -EINVAL && strcmp(stage, sb_stage_names[SB_STAGE_WORKSPACE]) == 0)
-		text_add(why, "; the workspace's file system cannot be id-mapped (ext4, xfs, btrfs and, from Linux 6.3, tmpfs can)");
+		text_add(why, "; the workspace's file system cannot be id-mapped (ext4, xfs, btrfs "
+			      "and, from Linux 6.3, tmpfs can)");
 	else if (e == -EEXIST && strcmp(stage, sb_stage_names[SB_STAGE_REQUEST]) == 0)
-		text_add(why, "; the workspace cannot stand where the system does: show it elsewhere with --at");
+		text_add(why, "; the workspace cannot stand where the system does: show it "
+			      "elsewhere with --at");
 	else
 		text_add(why, "; `glovebox doctor` tells what this machine can do");
 	(void)r;
@@ -253,7 +261,9 @@ static int start_warden(struct run *r, struct text *why)
 	if (e < 0)
 		return e;
 	r->config = (struct sb_config){
-		.state_dir = place_state(), .run_dir = r->run_dir, .staging = r->run_dir,
+		.state_dir = place_state(),
+		.run_dir = r->run_dir,
+		.staging = r->run_dir,
 		.workspace = r->workspace,
 	};
 	for (size_t i = 0; policy_read[i]; i++)
@@ -298,9 +308,9 @@ static int prepare(struct run *r, struct text *why)
 		e = ask_session(r, why);
 	if (e < 0)
 		return e;
-	if (monitor_load(&r->monitor, r->session.unwatched_why,
-			 sizeof(r->session.unwatched_why)) < 0)
-		r->monitor = NULL;	/* the tier says so, and --require refuses */
+	if (monitor_load(&r->monitor, r->session.unwatched_why, sizeof(r->session.unwatched_why)) <
+	    0)
+		r->monitor = NULL; /* the tier says so, and --require refuses */
 	e = place_listen(r->run_dir, &r->listener, why);
 	if (e < 0)
 		return e;
@@ -320,8 +330,8 @@ static void open_log(struct run *r)
 		return;
 	dir = openat(r->session.dir, "events", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir >= 0)
-		r->stream.sinks[1] = openat(dir, "1.jsonl",
-					    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		r->stream.sinks[1] =
+			openat(dir, "1.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 static int write_text_file(int dir, const char *name, const struct text *t)
@@ -366,7 +376,9 @@ static int open_session(struct run *r, struct text *why)
 	r->session.monitor = r->monitor;
 	if (r->opt.require && strcmp(r->opt.require, "full") == 0 &&
 	    strcmp(session_tier(&r->session, r->monitor != NULL), "full") != 0) {
-		text_printf(why, "--require full: this machine gives less%s%s; `glovebox doctor` tells what is missing",
+		text_printf(why,
+			    "--require full: this machine gives less%s%s; `glovebox doctor` tells "
+			    "what is missing",
 			    r->monitor ? "" : ": ", r->monitor ? "" : r->session.unwatched_why);
 		return -EPERM;
 	}
@@ -511,7 +523,7 @@ static int run_call(struct run *r, struct text *why)
 	if (e == 0)
 		(void)sd_event_loop(r->loop);
 	make_cooked(r);
-	return 0;	/* how it went is the call's outcome */
+	return 0; /* how it went is the call's outcome */
 }
 
 /* --- the end ------------------------------------------------------------- */
@@ -580,7 +592,9 @@ static void say_start_failure(const struct call *c)
 	int e = -c->failed.error;
 
 	if (c->failed.stage == SB_STAGE_EXEC && e == ENOENT)
-		(void)command_fail(0, "\"%s\" was not found inside the sandbox: it must be below /usr, /bin, /opt or the workspace",
+		(void)command_fail(0,
+				   "\"%s\" was not found inside the sandbox: it must be below "
+				   "/usr, /bin, /opt or the workspace",
 				   c->argv[0]);
 	else if (c->failed.stage == SB_STAGE_EXEC)
 		(void)command_fail(0, "\"%s\" cannot be executed: %s", c->argv[0], strerror(e));
@@ -619,7 +633,9 @@ static void finish(struct run *r)
 	if (!r->opt.quiet && c->outcome != CALL_FAILED_TO_START) {
 		report_say(c, e == 0 ? &changes : NULL, all, &said);
 		if (!r->opt.discard)
-			text_printf(&said, "glovebox: look: glovebox diff %s   keep: glovebox commit %s   drop: glovebox discard %s\n",
+			text_printf(&said,
+				    "glovebox: look: glovebox diff %s   keep: glovebox commit %s   "
+				    "drop: glovebox discard %s\n",
 				    r->session.id, r->session.id, r->session.id);
 		(void)io_write_all(STDERR_FILENO, said.at, said.len);
 	}

@@ -37,8 +37,11 @@ int session_make_id(char ret[SB_ID_MAX])
 int session_ask_open(struct session *s, int filter)
 {
 	struct sb_request q = {
-		.abi = SB_ABI, .verb = SB_VERB_OPEN, .layer = LAYER_FIRST,
-		.flags = s->policy->as_root ? SB_FLAG_ROOT : 0, .limits = s->policy->limits,
+		.abi = SB_ABI,
+		.verb = SB_VERB_OPEN,
+		.layer = LAYER_FIRST,
+		.flags = s->policy->as_root ? SB_FLAG_ROOT : 0,
+		.limits = s->policy->limits,
 	};
 	int fds[IO_FDS_MAX];
 	unsigned int count = 0;
@@ -135,7 +138,8 @@ const char *session_tier(const struct session *s, bool is_watched)
 
 void session_add_protection(const struct session *s, bool is_watched, struct text *out)
 {
-	text_printf(out, "{\"tier\":\"%s\",\"namespaces\":true,\"seccomp\":true,\"capabilities\":true",
+	text_printf(out,
+		    "{\"tier\":\"%s\",\"namespaces\":true,\"seccomp\":true,\"capabilities\":true",
 		    session_tier(s, is_watched));
 	text_printf(out, ",\"landlock_abi\":%u,\"watched\":%s", s->landlock_abi,
 		    is_watched ? "true" : "false");
@@ -143,8 +147,9 @@ void session_add_protection(const struct session *s, bool is_watched, struct tex
 		    s->in_force & SB_FORCE_MEMORY ? "true" : "false",
 		    s->in_force & SB_FORCE_PIDS ? "true" : "false",
 		    s->in_force & SB_FORCE_CPU ? "true" : "false",
-		    s->in_force & SB_FORCE_V1 ? "cgroup v1" :
-		    s->in_force & SB_FORCE_V2 ? "cgroup v2" : "nothing");
+		    s->in_force & SB_FORCE_V1   ? "cgroup v1"
+		    : s->in_force & SB_FORCE_V2 ? "cgroup v2"
+						: "nothing");
 	if (!is_watched && s->unwatched_why[0]) {
 		text_add(out, ",\"unwatched_because\":");
 		text_add_json(out, s->unwatched_why, strlen(s->unwatched_why));

@@ -21,18 +21,18 @@ typedef void (*session_call_fn)(struct call *c, void *context);
 
 struct session {
 	char id[SB_ID_MAX];
-	sd_event *loop;			/* borrowed */
-	int warden;			/* borrowed */
+	sd_event *loop; /* borrowed */
+	int warden; /* borrowed */
 	int keeper;
-	int dir;			/* on disk */
-	int cgroup;			/* directory, for BPF links */
-	const char *workspace;		/* on the machine; borrowed */
-	const char *at;			/* as it is shown; borrowed */
-	const struct policy *policy;	/* borrowed */
-	struct stream *stream;		/* borrowed */
-	struct monitor *monitor;	/* borrowed, NULL: nothing is watched */
-	char unwatched_why[256];	/* when monitor is NULL */
-	uint32_t in_force;		/* enum sb_in_force */
+	int dir; /* on disk */
+	int cgroup; /* directory, for BPF links */
+	const char *workspace; /* on the machine; borrowed */
+	const char *at; /* as it is shown; borrowed */
+	const struct policy *policy; /* borrowed */
+	struct stream *stream; /* borrowed */
+	struct monitor *monitor; /* borrowed, NULL: nothing is watched */
+	char unwatched_why[256]; /* when monitor is NULL */
+	uint32_t in_force; /* enum sb_in_force */
 	uint32_t landlock_abi;
 	uint32_t range;
 	struct explain_view view;

@@ -24,7 +24,7 @@ static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec t;
 
-	(void)clock_gettime(clock, &t);	/* cannot fail for these clocks */
+	(void)clock_gettime(clock, &t); /* cannot fail for these clocks */
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
@@ -73,7 +73,7 @@ static void flush_locked(struct stream *s)
 		}
 	}
 	s->out.len = 0;
-	if (s->human.len > 0)	/* nobody reads it any more: nothing to do */
+	if (s->human.len > 0) /* nobody reads it any more: nothing to do */
 		(void)io_write_all(STDERR_FILENO, s->human.at, s->human.len);
 	s->human.len = 0;
 }

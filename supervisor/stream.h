@@ -11,9 +11,9 @@
 
 /* How much of it a person is shown on standard error. */
 enum stream_level {
-	STREAM_QUIET,		/* nothing */
-	STREAM_NORMAL,		/* denials, limits, receipts, the closing summary */
-	STREAM_ALL,		/* every event */
+	STREAM_QUIET, /* nothing */
+	STREAM_NORMAL, /* denials, limits, receipts, the closing summary */
+	STREAM_ALL, /* every event */
 };
 
 enum { STREAM_SINKS = 2 };
@@ -21,22 +21,22 @@ enum { STREAM_SINKS = 2 };
 /* Two threads write to it, the loop's and the monitor's, under `lock`. */
 struct stream {
 	pthread_mutex_t lock;
-	uint64_t seq;			/* of the last event */
-	int sinks[STREAM_SINKS];	/* --events FILE, the session's log; -1: none */
-	int sink_errors[STREAM_SINKS];	/* first -errno: the sink was given up */
-	struct text out;		/* lines not written yet */
-	struct text line;		/* the one being made */
-	struct text human;		/* what goes to standard error with it */
+	uint64_t seq; /* of the last event */
+	int sinks[STREAM_SINKS]; /* --events FILE, the session's log; -1: none */
+	int sink_errors[STREAM_SINKS]; /* first -errno: the sink was given up */
+	struct text out; /* lines not written yet */
+	struct text line; /* the one being made */
+	struct text human; /* what goes to standard error with it */
 	enum stream_level level;
 	bool colour;
-	uint64_t boot_to_real_ns;	/* add to CLOCK_BOOTTIME */
+	uint64_t boot_to_real_ns; /* add to CLOCK_BOOTTIME */
 	const char *session;
 };
 
 /* What every event of a call says of it. */
 struct stream_call {
-	uint32_t number;		/* 0: the session's own event */
-	const char *agent_call_id;	/* or NULL */
+	uint32_t number; /* 0: the session's own event */
+	const char *agent_call_id; /* or NULL */
 };
 
 void stream_init(struct stream *s, const char *session, enum stream_level level);

@@ -11,29 +11,50 @@
 #include "sandbox/base/fd.h"
 #include "supervisor/profile.h"
 
-#define FILE_CLASS	.event_class = EVENT_CLASS_FILE
-#define PATH1(k)	{ .flags = WATCH_REPORT, FILE_CLASS, .path = 1 }
-#define PATH_AT		{ .flags = WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2 }
-#define BY_FD		{ .flags = WATCH_REPORT | WATCH_FD, FILE_CLASS }
-#define SIGNAL		{ .flags = WATCH_REPORT, .event_class = EVENT_CLASS_PROC }
-#define ADDRESS		{ .flags = WATCH_ANY | WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET }
+#define FILE_CLASS .event_class = EVENT_CLASS_FILE
+#define PATH1(k)                                             \
+	{                                                    \
+		.flags = WATCH_REPORT, FILE_CLASS, .path = 1 \
+	}
+#define PATH_AT                                                        \
+	{                                                              \
+		.flags = WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2 \
+	}
+#define BY_FD                                                \
+	{                                                    \
+		.flags = WATCH_REPORT | WATCH_FD, FILE_CLASS \
+	}
+#define SIGNAL                                                         \
+	{                                                              \
+		.flags = WATCH_REPORT, .event_class = EVENT_CLASS_PROC \
+	}
+#define ADDRESS                                                                     \
+	{                                                                           \
+		.flags = WATCH_ANY | WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET \
+	}
 
 static const struct syscall_row rows[] = {
 	{ "open", "file.open", { WATCH_OPEN, FILE_CLASS, .path = 1, .open_flags = 2 } },
 	{ "openat", "file.open", { WATCH_OPEN, FILE_CLASS, .dir = 1, .path = 2, .open_flags = 3 } },
-	{ "openat2", "file.open", { WATCH_OPEN | WATCH_OPEN_HOW, FILE_CLASS, .dir = 1, .path = 2 } },
+	{ "openat2",
+	  "file.open",
+	  { WATCH_OPEN | WATCH_OPEN_HOW, FILE_CLASS, .dir = 1, .path = 2 } },
 	{ "creat", "file.open", { WATCH_OPEN | WATCH_CREAT, FILE_CLASS, .path = 1 } },
 	{ "rename", "file.rename", { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2 } },
-	{ "renameat", "file.rename",
+	{ "renameat",
+	  "file.rename",
 	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 } },
-	{ "renameat2", "file.rename",
+	{ "renameat2",
+	  "file.rename",
 	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 } },
 	{ "link", "file.link", { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2 } },
-	{ "linkat", "file.link",
+	{ "linkat",
+	  "file.link",
 	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 } },
 	/* the link is the path; its target is only text */
 	{ "symlink", "file.symlink", { WATCH_REPORT, FILE_CLASS, .path = 2, .path2 = 1 } },
-	{ "symlinkat", "file.symlink",
+	{ "symlinkat",
+	  "file.symlink",
 	  { WATCH_REPORT, FILE_CLASS, .dir = 2, .path = 3, .path2 = 1 } },
 	{ "unlink", "file.unlink", PATH1() },
 	{ "unlinkat", "file.unlink", PATH_AT },

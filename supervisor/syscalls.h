@@ -8,7 +8,7 @@
 /* What a reported call means. */
 struct syscall_row {
 	const char *name;
-	const char *kind;	/* of the event; file.open may become file.create */
+	const char *kind; /* of the event; file.open may become file.create */
 	struct watch_shape shape;
 };
 

@@ -114,7 +114,8 @@ bool tally_denied(struct tally *t, const char *syscall, struct denial *d)
 
 	for (uint32_t i = 0; i < t->denial_count; i++) {
 		n = &t->denials[i];
-		if (n->syscall == syscall && n->why == d->why && same_text(&n->subject, &d->subject)) {
+		if (n->syscall == syscall && n->why == d->why &&
+		    same_text(&n->subject, &d->subject)) {
 			n->count++;
 			denial_done(d);
 			return false;
@@ -127,8 +128,13 @@ bool tally_denied(struct tally *t, const char *syscall, struct denial *d)
 	}
 	n = &t->denials[t->denial_count++];
 	*n = (struct tally_denial){
-		.layer = d->layer, .rule = d->rule, .why = d->why, .syscall = syscall,
-		.subject = d->subject, .suggest = d->suggest, .count = 1,
+		.layer = d->layer,
+		.rule = d->rule,
+		.why = d->why,
+		.syscall = syscall,
+		.subject = d->subject,
+		.suggest = d->suggest,
+		.count = 1,
 	};
 	return true;
 }

@@ -10,21 +10,21 @@
 
 /* Entries kept of each list; the rest is counted. A build runs some thousand
  * processes; distinct denials and addresses are few unless somebody floods. */
-#define TALLY_PROCESSES		8192
-#define TALLY_CONNECTIONS	1024
-#define TALLY_DENIALS		512
+#define TALLY_PROCESSES 8192
+#define TALLY_CONNECTIONS 1024
+#define TALLY_DENIALS 512
 
 struct tally_process {
 	uint32_t pid, ppid;
-	struct text exe;	/* JSON string */
-	struct text argv;	/* JSON array */
-	int32_t exit_status;	/* wait status, -1: not seen to end */
+	struct text exe; /* JSON string */
+	struct text argv; /* JSON array */
+	int32_t exit_status; /* wait status, -1: not seen to end */
 };
 
 struct tally_connection {
 	struct text addr;
 	uint16_t port;
-	const char *verdict;	/* "connected", "denied", "failed" */
+	const char *verdict; /* "connected", "denied", "failed" */
 	uint64_t count;
 };
 

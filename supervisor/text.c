@@ -223,7 +223,7 @@ int text_parse_duration(const char *s, uint64_t *ret_ns)
 		const char *unit;
 		uint64_t ns;
 	} units[] = {
-		{ "", 1000000000u }, { "s", 1000000000u }, { "ms", 1000000u },
+		{ "", 1000000000u },   { "s", 1000000000u },    { "ms", 1000000u },
 		{ "m", 60000000000u }, { "h", 3600000000000u }, { "d", 86400000000000u },
 	};
 	const char *end = s;

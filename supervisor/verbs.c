@@ -10,12 +10,14 @@
 #include <string.h>
 
 #define IN(s) (1u << (s))
-#define LIVING (IN(CALL_STARTING) | IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED) | \
-		IN(CALL_KILLING))
+#define LIVING                                                                       \
+	(IN(CALL_STARTING) | IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED) | \
+	 IN(CALL_KILLING))
 
 const struct verb_rule verb_rules[VERB_COUNT] = {
 	[VERB_LIST] = { "call.list", 0, true },
-	[VERB_PAUSE] = { "call.pause", IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED), true },
+	[VERB_PAUSE] = { "call.pause", IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED),
+			 true },
 	[VERB_RESUME] = { "call.resume", IN(CALL_PAUSING) | IN(CALL_PAUSED), true },
 	[VERB_KILL] = { "call.kill", LIVING, true },
 };

@@ -22,8 +22,8 @@ enum verb_role {
 };
 
 struct verb_rule {
-	const char *method;		/* of the protocol */
-	unsigned int from;		/* bit n: legal in call state n; 0: of no call */
+	const char *method; /* of the protocol */
+	unsigned int from; /* bit n: legal in call state n; 0: of no call */
 	bool operator_only;
 };
 

@@ -73,7 +73,7 @@ static void probe_foreign(void)
 
 	if (pid == 0) {
 #ifdef __x86_64__
-		long nr = 20;	/* getpid of i386 */
+		long nr = 20; /* getpid of i386 */
 
 		__asm__ volatile("int $0x80" : "+a"(nr) : : "memory", "r8", "r9", "r10", "r11");
 #endif
@@ -96,9 +96,10 @@ static bool status_says(const char *line)
 
 static void probe_privileges(void)
 {
-	say("privileges.none", status_says("CapEff:\t0000000000000000") &&
-		status_says("CapBnd:\t0000000000000000") &&
-		status_says("CapAmb:\t0000000000000000"), "capability sets");
+	say("privileges.none",
+	    status_says("CapEff:\t0000000000000000") && status_says("CapBnd:\t0000000000000000") &&
+		    status_says("CapAmb:\t0000000000000000"),
+	    "capability sets");
 	say("privileges.new", status_says("NoNewPrivs:\t1"), "no_new_privs");
 	say("privileges.filter", status_says("Seccomp:\t2"), "seccomp");
 }
@@ -112,7 +113,7 @@ static void probe_network(void)
 	int b = socket(AF_INET, SOCK_STREAM, 0);
 	bool ok;
 
-	out.sin_addr.s_addr = htonl(0xc0000201);	/* 192.0.2.1, documentation only */
+	out.sin_addr.s_addr = htonl(0xc0000201); /* 192.0.2.1, documentation only */
 	say_errno("network.outside", connect(a, (struct sockaddr *)&out, sizeof(out)));
 	lo.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	ok = bind(b, (struct sockaddr *)&lo, sizeof(lo)) == 0 && listen(b, 1) == 0 &&
@@ -120,8 +121,8 @@ static void probe_network(void)
 	(void)close(a);
 	a = socket(AF_INET, SOCK_STREAM, 0);
 	ok = ok && connect(a, (struct sockaddr *)&lo, sizeof(lo)) == 0;
-	(void)printf("network.loopback\t%s\t%s\n", ok ? "works" : "NOT WORKING", ok ? "" :
-		     strerror(errno));
+	(void)printf("network.loopback\t%s\t%s\n", ok ? "works" : "NOT WORKING",
+		     ok ? "" : strerror(errno));
 	(void)close(a);
 	(void)close(b);
 }
@@ -131,8 +132,8 @@ static void probe_workspace(void)
 	int fd = open("probe-made-this", O_WRONLY | O_CREAT | O_EXCL, 0644);
 	bool ok = fd >= 0 && write(fd, "x\n", 2) == 2;
 
-	(void)printf("workspace.write\t%s\t%s\n", ok ? "works" : "NOT WORKING", ok ? "" :
-		     strerror(errno));
+	(void)printf("workspace.write\t%s\t%s\n", ok ? "works" : "NOT WORKING",
+		     ok ? "" : strerror(errno));
 	(void)close(fd);
 }
 

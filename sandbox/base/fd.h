@@ -12,7 +12,7 @@ static inline void fd_done(int *fd)
 	int saved = errno;
 
 	if (*fd >= 0)
-		(void)close(*fd);	/* nothing to do about a failed close */
+		(void)close(*fd); /* nothing to do about a failed close */
 	*fd = -1;
 	errno = saved;
 }
@@ -31,13 +31,18 @@ static inline void mem_done(void *p)
 	*(void **)p = NULL;
 }
 
-#define AUTO_FD		__attribute__((cleanup(fd_done))) int
-#define AUTO_MEM	__attribute__((cleanup(mem_done)))
-#define TAKE(p)		__extension__ ({ __typeof__(p) take_ = (p); (p) = NULL; take_; })
+#define AUTO_FD __attribute__((cleanup(fd_done))) int
+#define AUTO_MEM __attribute__((cleanup(mem_done)))
+#define TAKE(p)                            \
+	__extension__({                    \
+		__typeof__(p) take_ = (p); \
+		(p) = NULL;                \
+		take_;                     \
+	})
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A bug, not an error. Safe to abort on: every call dies with its supervisor. */
-#define must(cond)	((cond) ? (void)0 : abort())
+#define must(cond) ((cond) ? (void)0 : abort())
 
 #endif

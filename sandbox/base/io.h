@@ -9,7 +9,7 @@
 
 /* Fds in one message: stdio, call block, filter, two sockets and room. The
  * kernel's own limit is 253 (SCM_MAX_FD). */
-#define IO_FDS_MAX	16
+#define IO_FDS_MAX 16
 
 /* Writes all of `size` bytes, through short writes and EINTR. 0 or -errno. */
 int io_write_all(int fd, const void *data, size_t size);

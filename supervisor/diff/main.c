@@ -114,7 +114,8 @@ static int show_file(const struct sb_change *raw, int old_fd, int new_fd, bool s
 	new_data = read_whole(new_fd, raw->size, &new_size);
 	if (!old_data || !new_data)
 		return -ENOMEM;
-	r = git_patch_from_buffers(&patch, old_data, old_size, "a", new_data, new_size, "b", &options);
+	r = git_patch_from_buffers(&patch, old_data, old_size, "a", new_data, new_size, "b",
+				   &options);
 	if (r < 0)
 		return -EIO;
 	if (old_size == new_size && memcmp(old_data, new_data, old_size) == 0) {

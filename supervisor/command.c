@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/command.c - what all commands share. */
+#include "supervisor/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/text.h"
+
+#ifndef GLOVEBOX_VERSION
+#define GLOVEBOX_VERSION "0.1.0"
+#endif
+
+int command_fail(int status, const char *format, ...)
+{
+	AUTO_TEXT t = { 0 };
+	AUTO_TEXT safe = { 0 };
+	char line[4096];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	text_add_safe(&safe, line, strlen(line));
+	text_printf(&t, "glovebox: %s\n", safe.at ? safe.at : "");
+	(void)!write(STDERR_FILENO, t.at, t.len);
+	return status;
+}
+
+int command_version(char **argv)
+{
+	(void)argv;
+	(void)puts("glovebox " GLOVEBOX_VERSION);
+	return EXIT_DONE;
+}
