@@ -25,7 +25,7 @@
 #include "sandbox/wire.h"
 
 #define TEMP_PREFIX ".glovebox-"
-#define COPY_CHUNK (1u << 30)
+#define COPY_CHUNK (1l << 30)
 
 struct place {
 	int dir;
@@ -62,16 +62,33 @@ static int temp_name(char out[32])
 	return 0;
 }
 
-static int copy_content(int from, int to)
+/* Data is copied and holes stay holes: what took no room must not fill a disk. */
+static int copy_content(int from, int to, off_t size)
 {
-	for (;;) {
-		ssize_t n = sendfile(to, from, NULL, COPY_CHUNK);
+	off_t at = 0;
 
-		if (n < 0)
+	if (ftruncate(to, size) < 0)
+		return -errno;
+	while (at < size) {
+		off_t data = lseek(from, at, SEEK_DATA);
+		off_t hole;
+
+		if (data < 0)
+			return errno == ENXIO ? 0 : -errno; /* a hole to the end */
+		hole = lseek(from, data, SEEK_HOLE);
+		if (hole < 0 || lseek(to, data, SEEK_SET) < 0)
 			return -errno;
-		if (n == 0)
-			return 0;
+		for (at = data; at < hole;) {
+			size_t most = hole - at > COPY_CHUNK ? COPY_CHUNK : (size_t)(hole - at);
+			ssize_t n = sendfile(to, from, &at, most);
+
+			if (n < 0)
+				return -errno;
+			if (n == 0)
+				return 0; /* it was cut meanwhile */
+		}
 	}
+	return 0;
 }
 
 static int write_file(const struct place *p, const struct sb_change *c, int content)
@@ -87,15 +104,13 @@ static int write_file(const struct place *p, const struct sb_change *c, int cont
 
 	if (content < 0 || fstat(content, &st) < 0 || !S_ISREG(st.st_mode))
 		return -EINVAL;
-	if (lseek(content, 0, SEEK_SET) < 0)
-		return -errno;
 	r = temp_name(temp);
 	if (r < 0)
 		return r;
 	fd = openat(p->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = copy_content(content, fd);
+	r = copy_content(content, fd, st.st_size);
 	/* 0777: setuid, setgid and sticky do not leave the sandbox */
 	if (r == 0 && (fchmod(fd, c->mode & 0777) < 0 || futimens(fd, times) < 0))
 		r = -errno;

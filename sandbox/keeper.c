@@ -56,6 +56,7 @@ struct keeper {
 	struct jail_session jail;
 	uint32_t landlock_abi;
 	int range_lock;
+	int store_lock;
 	int dir;
 	int self; /* pidfd of this process */
 	struct sock_filter filter[SB_FILTER_MAX];
@@ -102,6 +103,7 @@ static int open_store(struct keeper *k)
 	struct store_record *rec = &k->record;
 	AUTO_FD ws = -1;
 	struct stat st;
+	int r;
 
 	ws = sys_openat2(AT_FDCWD, k->config->workspace, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 	if (ws < 0)
@@ -118,7 +120,8 @@ static int open_store(struct keeper *k)
 	if (strlen(k->config->workspace) >= sizeof(rec->workspace))
 		return -ENAMETOOLONG;
 	(void)strncpy(rec->workspace, k->config->workspace, sizeof(rec->workspace) - 1);
-	return store_create(k->config, k->request->session, rec, &k->dir);
+	r = store_create(k->config, k->request->session, rec, &k->dir);
+	return r < 0 ? r : store_lock(k->dir, &k->store_lock);
 }
 
 static _Noreturn void build_in_child(struct keeper *k, const struct root_plan *plan, int sock)
@@ -491,7 +494,7 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 	k.jail.limits = request->limits;
 	k.jail.flags = request->flags;
 	k.jail.landlock = -1;
-	k.range_lock = k.dir = -1;
+	k.range_lock = k.store_lock = k.dir = -1;
 	k.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	reply.error = k.self < 0 ? -errno : open_session(&k, filter, &reply.stage);
 	fd_done(&filter);

@@ -6,6 +6,9 @@
  * It runs in the session's user namespace, where its power ends at the ids of
  * the session, and opens each name beneath the directory it was listed in.
  *
+ * A name below a path of 4,096 bytes cannot be told to anybody: it is reported
+ * as unreadable under its directory, once.
+ *
  * The cost grows with the layer, not with the workspace: of the workspace only
  * what the layer covers is looked at, and the directories it removed.
  */
@@ -27,17 +30,41 @@
 
 struct scan {
 	int sock;
-	struct sb_change c; /* scratch: two pages do not belong on each frame */
+	struct sb_change c; /* scratch: pages do not belong on each frame */
+	char path[SB_PATH_MAX]; /* of what is looked at; grows and shrinks with the walk */
+	size_t len;
 };
 
-static int send_change(struct scan *s, const char *path, int fd, int base_fd)
+static int send_change(struct scan *s, int fd, int base_fd)
 {
 	int fds[2] = { fd, base_fd };
 	unsigned int count = fd >= 0 ? (base_fd >= 0 ? 2 : 1) : 0;
 
 	s->c.has_base_fd = count == 2;
-	(void)snprintf(s->c.path, sizeof(s->c.path), "%s", path);
+	memcpy(s->c.path, s->path, s->len + 1);
 	return io_send(s->sock, &s->c, sizeof(s->c), fds, count);
+}
+
+/* Adds a name to the path; *ret_before is what pop() wants. */
+static bool push(struct scan *s, const char *name, size_t *ret_before)
+{
+	size_t n = strlen(name);
+	size_t slash = s->len > 0;
+
+	if (s->len + slash + n >= sizeof(s->path))
+		return false;
+	*ret_before = s->len;
+	if (slash)
+		s->path[s->len++] = '/';
+	memcpy(s->path + s->len, name, n + 1);
+	s->len += n;
+	return true;
+}
+
+static void pop(struct scan *s, size_t before)
+{
+	s->len = before;
+	s->path[before] = '\0';
 }
 
 static bool is_whiteout(const struct stat *st)
@@ -85,19 +112,11 @@ static int open_beneath(int dir, const char *name, uint64_t flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static int send_unread(struct scan *s, const char *path, const struct stat *st, int error)
+static int send_unread(struct scan *s, const struct stat *st, int error)
 {
 	set_now(&s->c, SB_CHANGE_UNREAD, st);
 	s->c.error = error;
-	return send_change(s, path, -1, -1);
-}
-
-static bool join(char *out, const char *dir, const char *name)
-{
-	int n = *dir ? snprintf(out, SB_PATH_MAX, "%s/%s", dir, name)
-		     : snprintf(out, SB_PATH_MAX, "%s", name);
-
-	return n > 0 && n < SB_PATH_MAX;
+	return send_change(s, -1, -1);
 }
 
 static DIR *list(int fd)
@@ -118,36 +137,48 @@ static bool is_dot(const char *name)
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-/* What the workspace has at `name` and the call does not: it and all below,
- * deepest first, so that a reader may remove them in this order. */
-static int send_gone(struct scan *s, int base, const char *name, const char *path)
+static int send_gone(struct scan *s, int base, const char *name);
+
+/* All below a directory that is gone, deepest first. */
+static int send_gone_below(struct scan *s, int fd)
 {
-	char link[SB_PATH_MAX] = "";
+	DIR *d = list(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return send_unread(s, NULL, -errno);
+	while (r == 0 && (e = readdir(d))) {
+		size_t before;
+
+		if (is_dot(e->d_name))
+			continue;
+		if (!push(s, e->d_name, &before)) {
+			r = send_unread(s, NULL, -ENAMETOOLONG);
+			break;
+		}
+		r = send_gone(s, fd, e->d_name);
+		pop(s, before);
+	}
+	(void)closedir(d);
+	return r;
+}
+
+/* What the workspace has at s->path and the call does not: it and all below, so
+ * that a reader may remove them in this order. */
+static int send_gone(struct scan *s, int base, const char *name)
+{
 	AUTO_FD fd = -1;
 	struct stat st;
 	int r = 0;
 
 	if (fstatat(base, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : send_unread(s, path, NULL, -errno);
-	if (S_ISLNK(st.st_mode))
-		(void)read_link(base, name, link);
+		return errno == ENOENT ? 0 : send_unread(s, NULL, -errno);
 	if (S_ISDIR(st.st_mode)) {
-		struct dirent *e;
-		DIR *d;
-
 		fd = open_beneath(base, name, O_RDONLY | O_DIRECTORY);
-		d = fd >= 0 ? list(fd) : NULL;
-		if (!d)
-			return send_unread(s, path, &st, fd < 0 ? fd : -errno);
-		while (r == 0 && (e = readdir(d))) {
-			char below[SB_PATH_MAX];
-
-			if (is_dot(e->d_name))
-				continue;
-			r = join(below, path, e->d_name) ? send_gone(s, fd, e->d_name, below)
-							 : send_unread(s, path, &st, -ENAMETOOLONG);
-		}
-		(void)closedir(d);
+		if (fd < 0)
+			return send_unread(s, &st, fd);
+		r = send_gone_below(s, fd);
 		fd_done(&fd);
 	} else if (S_ISREG(st.st_mode)) {
 		fd = open_beneath(base, name, O_RDONLY | O_NONBLOCK);
@@ -156,11 +187,12 @@ static int send_gone(struct scan *s, int base, const char *name, const char *pat
 		return r;
 	set_now(&s->c, SB_CHANGE_GONE, NULL);
 	set_base(&s->c, &st);
-	memcpy(s->c.base_target, link, strlen(link) + 1);
-	return send_change(s, path, fd, -1);
+	if (S_ISLNK(st.st_mode))
+		(void)read_link(base, name, s->c.base_target);
+	return send_change(s, fd, -1);
 }
 
-static int scan_dir(struct scan *s, int upper, int base, const char *path);
+static int scan_dir(struct scan *s, int upper, int base, bool opaque);
 
 static bool is_opaque(int fd)
 {
@@ -169,54 +201,61 @@ static bool is_opaque(int fd)
 	return fgetxattr(fd, "user.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
 }
 
-static int scan_subdir(struct scan *s, int upper, const char *name, int base, const struct stat *st,
-		       const struct stat *base_st, const char *path)
+/* A directory made anew in place of the old one: of what was there, whatever the
+ * new one does not have is gone. */
+static int send_uncovered(struct scan *s, int upper, int base)
+{
+	DIR *d = list(base);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return send_unread(s, NULL, -errno);
+	while (r == 0 && (e = readdir(d))) {
+		struct stat now;
+		size_t before;
+
+		if (is_dot(e->d_name) ||
+		    fstatat(upper, e->d_name, &now, AT_SYMLINK_NOFOLLOW) == 0 ||
+		    !push(s, e->d_name, &before))
+			continue;
+		r = send_gone(s, base, e->d_name);
+		pop(s, before);
+	}
+	(void)closedir(d);
+	return r;
+}
+
+static int scan_subdir(struct scan *s, int upper, const char *name, int base, bool opaque,
+		       const struct stat *st, const struct stat *base_st)
 {
 	AUTO_FD below = -1;
 	AUTO_FD fd = -1;
-	int r;
+	int r = 0;
 
 	fd = open_beneath(upper, name, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
-		return send_unread(s, path, st, fd);
+		return send_unread(s, st, fd);
 	if (base_st) {
 		below = open_beneath(base, name, O_RDONLY | O_DIRECTORY);
 		if (below < 0)
-			return send_unread(s, path, st, below);
-		/* made anew in place of the old one: what was there is gone */
-		if (is_opaque(fd)) {
-			struct dirent *e;
-			DIR *d = list(below);
-
-			for (r = 0; d && r == 0 && (e = readdir(d));) {
-				char gone[SB_PATH_MAX];
-				struct stat now;
-
-				if (is_dot(e->d_name) ||
-				    fstatat(fd, e->d_name, &now, AT_SYMLINK_NOFOLLOW) == 0)
-					continue;
-				if (join(gone, path, e->d_name))
-					r = send_gone(s, below, e->d_name, gone);
-			}
-			if (d)
-				(void)closedir(d);
-			if (!d || r < 0)
-				return r < 0 ? r : send_unread(s, path, st, -EIO);
-		}
+			return send_unread(s, st, below);
+		/* the overlay marks only the top of what was made anew */
+		opaque = opaque || is_opaque(fd);
+		if (opaque)
+			r = send_uncovered(s, fd, below);
 	}
-	if (!base_st || (base_st->st_mode & 07777) != (st->st_mode & 07777)) {
+	if (r == 0 && (!base_st || (base_st->st_mode & 07777) != (st->st_mode & 07777))) {
 		set_now(&s->c, SB_CHANGE_DIR, st);
 		if (base_st)
 			set_base(&s->c, base_st);
-		r = send_change(s, path, -1, -1);
-		if (r < 0)
-			return r;
+		r = send_change(s, -1, -1);
 	}
-	return scan_dir(s, fd, below, path);
+	return r < 0 ? r : scan_dir(s, fd, below, opaque);
 }
 
 static int send_file(struct scan *s, int upper, const char *name, int base, const struct stat *st,
-		     const struct stat *base_st, const char *path)
+		     const struct stat *base_st)
 {
 	AUTO_FD base_fd = -1;
 	AUTO_FD fd = -1;
@@ -224,41 +263,41 @@ static int send_file(struct scan *s, int upper, const char *name, int base, cons
 	/* O_NONBLOCK: should it have become a fifo meanwhile, do not wait on it */
 	fd = open_beneath(upper, name, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
-		return send_unread(s, path, st, fd);
+		return send_unread(s, st, fd);
 	if (base_st && S_ISREG(base_st->st_mode)) {
 		base_fd = open_beneath(base, name, O_RDONLY | O_NONBLOCK);
 		if (base_fd < 0)
-			return send_unread(s, path, st, base_fd);
+			return send_unread(s, st, base_fd);
 	}
 	set_now(&s->c, SB_CHANGE_FILE, st);
 	if (base_st)
 		set_base(&s->c, base_st);
-	return send_change(s, path, fd, base_fd);
+	return send_change(s, fd, base_fd);
 }
 
-static int scan_entry(struct scan *s, int upper, const char *name, int base, const char *path)
+static int scan_entry(struct scan *s, int upper, const char *name, int base, bool opaque)
 {
 	struct stat st, base_st;
 	const struct stat *b = NULL;
-	int r;
+	int r = 0;
 
 	if (fstatat(upper, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return send_unread(s, path, NULL, -errno);
+		return send_unread(s, NULL, -errno);
 	if (is_whiteout(&st))
-		return base >= 0 ? send_gone(s, base, name, path) : 0;
+		return base >= 0 ? send_gone(s, base, name) : 0;
 	if (base >= 0 && fstatat(base, name, &base_st, AT_SYMLINK_NOFOLLOW) == 0)
 		b = &base_st;
 	/* of another type: the old one goes first, with all below it */
 	if (b && (b->st_mode & S_IFMT) != (st.st_mode & S_IFMT)) {
-		r = send_gone(s, base, name, path);
-		if (r < 0)
-			return r;
+		r = send_gone(s, base, name);
 		b = NULL;
 	}
+	if (r < 0)
+		return r;
 	if (S_ISDIR(st.st_mode))
-		return scan_subdir(s, upper, name, base, &st, b, path);
+		return scan_subdir(s, upper, name, base, opaque, &st, b);
 	if (S_ISREG(st.st_mode))
-		return send_file(s, upper, name, base, &st, b, path);
+		return send_file(s, upper, name, base, &st, b);
 	set_now(&s->c, S_ISLNK(st.st_mode) ? SB_CHANGE_LINK : SB_CHANGE_SPECIAL, &st);
 	if (b)
 		set_base(&s->c, b);
@@ -267,26 +306,30 @@ static int scan_entry(struct scan *s, int upper, const char *name, int base, con
 		if (r == 0 && b)
 			r = read_link(base, name, s->c.base_target);
 		if (r < 0)
-			return send_unread(s, path, &st, r);
+			return send_unread(s, &st, r);
 	}
-	return send_change(s, path, -1, -1);
+	return send_change(s, -1, -1);
 }
 
-static int scan_dir(struct scan *s, int upper, int base, const char *path)
+static int scan_dir(struct scan *s, int upper, int base, bool opaque)
 {
-	struct dirent *e;
 	DIR *d = list(upper);
+	struct dirent *e;
 	int r = 0;
 
 	if (!d)
-		return send_unread(s, path, NULL, -errno);
+		return send_unread(s, NULL, -errno);
 	while (r == 0 && (e = readdir(d))) {
-		char below[SB_PATH_MAX];
+		size_t before;
 
 		if (is_dot(e->d_name))
 			continue;
-		r = join(below, path, e->d_name) ? scan_entry(s, upper, e->d_name, base, below)
-						 : send_unread(s, path, NULL, -ENAMETOOLONG);
+		if (!push(s, e->d_name, &before)) {
+			r = send_unread(s, NULL, -ENAMETOOLONG);
+			break;
+		}
+		r = scan_entry(s, upper, e->d_name, base, opaque);
+		pop(s, before);
 	}
 	(void)closedir(d);
 	return r;
@@ -298,9 +341,9 @@ int scan_layer(int sock, int upper, int base)
 	int r;
 
 	s.sock = sock;
-	r = scan_dir(&s, upper, base, "");
+	r = scan_dir(&s, upper, base, false);
 	if (r < 0)
 		return r;
 	set_now(&s.c, SB_CHANGE_END, NULL);
-	return send_change(&s, "", -1, -1);
+	return send_change(&s, -1, -1);
 }

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "sandbox/base/fd.h"
@@ -163,6 +164,18 @@ int store_open_layer(int dir, const struct store_record *rec, uint32_t number, b
 	if (r < 0)
 		return r;
 	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+int store_lock(int dir, int *ret_lock)
+{
+	AUTO_FD fd = openat(dir, "record", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	*ret_lock = fd_take(&fd);
 	return 0;
 }
 

@@ -49,7 +49,13 @@ int store_load(const struct sb_config *config, const char *id, struct store_reco
 int store_open_layer(int dir, const struct store_record *rec, uint32_t number, bool make,
 		     int *ret_fd);
 
-/* Removes all of it. */
+/*
+ * Holds the session on disk: whoever runs it, commits it or removes it. The lock
+ * goes with the last copy of *ret_lock. -EBUSY: somebody else has it.
+ */
+int store_lock(int dir, int *ret_lock);
+
+/* Removes all of it. The caller holds its lock. */
 int store_remove(const struct sb_config *config, const char *id);
 
 #endif

@@ -241,6 +241,7 @@ static int serve_files(struct warden *w, const struct sb_request *q, const int *
 {
 	static struct store_record rec;
 	AUTO_FD dir = -1;
+	AUTO_FD lock = -1;
 	int pair[2];
 	pid_t pid;
 	int r;
@@ -249,6 +250,9 @@ static int serve_files(struct warden *w, const struct sb_request *q, const int *
 	(void)count;
 	a->reply.stage = SB_STAGE_STORE;
 	r = store_load(w->config, q->session, &rec, &dir);
+	/* what is written must not change meanwhile; the writer keeps the lock */
+	if (r == 0 && q->verb == SB_VERB_APPLY)
+		r = store_lock(dir, &lock);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -276,12 +280,18 @@ static int serve_files(struct warden *w, const struct sb_request *q, const int *
 static int serve_remove(struct warden *w, const struct sb_request *q, const int *fds,
 			unsigned int count, struct answer *a)
 {
+	static struct store_record rec;
+	AUTO_FD lock = -1;
+	AUTO_FD dir = -1;
+	int r;
+
 	(void)fds;
 	(void)count;
 	a->reply.stage = SB_STAGE_STORE;
-	if (find_session(w, q->session))
-		return -EBUSY;
-	return store_remove(w->config, q->session);
+	r = store_load(w->config, q->session, &rec, &dir);
+	if (r == 0)
+		r = store_lock(dir, &lock);
+	return r < 0 ? r : store_remove(w->config, q->session);
 }
 
 static const struct {

@@ -46,6 +46,8 @@
 #define CPU_LOOK_MIN_US 20000u
 #define CPU_LOOK_MAX_US 1000000u
 #define US 1000u
+/* A call that was stopped has this long to get rid of its output. */
+#define DRAIN_US (2u * 1000 * 1000)
 
 const char *const call_state_names[CALL_STATE_COUNT] = {
 	[CALL_REQUESTED] = "requested", [CALL_HELD] = "held",       [CALL_STARTING] = "starting",
@@ -368,6 +370,10 @@ static void became_empty(struct call *c)
 	}
 	c->is_empty = true;
 	tell_waiters(c, CALL_KILLING, &receipt);
+	/* what a tool wrote before its own end is worth waiting for; what one that
+	 * was stopped wrote, only for a while */
+	if (c->has_outcome && look_again(c) >= 0)
+		(void)sd_event_source_set_time_relative(c->on_state, DRAIN_US);
 	call_finish(c);
 }
 
@@ -443,7 +449,14 @@ static int on_look_again(sd_event_source *s, uint64_t now, void *context)
 			report_blocked(c);
 		return look_again(c);
 	}
-	if (c->state != CALL_KILLING || c->is_empty)
+	if (c->state == CALL_KILLING && c->is_empty) {
+		/* a reader that does not read keeps nothing alive */
+		pump_done(&c->out);
+		pump_done(&c->err);
+		call_finish(c);
+		return 0;
+	}
+	if (c->state != CALL_KILLING)
 		return 0;
 	if (leaf_says(c, SB_LEAF_EVENTS, "populated 0")) {
 		became_empty(c);

@@ -24,6 +24,12 @@
 #include "supervisor/policy.h"
 
 #define READ_CHUNK 65536
+/*
+ * Bytes hashed or compared for one list. A sparse file of terabytes costs the
+ * agent nothing: beyond this a file of the same size counts as modified, and
+ * has no hash.
+ */
+#define READ_BUDGET (4ull << 30)
 
 const char *const change_type_names[CHANGE_TYPE_COUNT] = {
 	[CHANGE_ADDED] = "added",
@@ -147,8 +153,18 @@ static bool same_time(const struct sb_change *raw)
 	return raw->mtime_s == raw->base_mtime_s && raw->mtime_ns == raw->base_mtime_ns;
 }
 
+/* Takes `size` from what may still be read. */
+static bool may_read(uint64_t *budget, uint64_t size)
+{
+	if (size > *budget)
+		return false;
+	*budget -= size;
+	return true;
+}
+
 /* Whether it is a difference at all: opening for writing copies a file up. */
-static bool classify(const struct sb_change *raw, int fd, int base_fd, enum change_type *ret)
+static bool classify(const struct sb_change *raw, int fd, int base_fd, uint64_t *budget,
+		     enum change_type *ret)
 {
 	bool same_mode = (raw->mode & 07777) == (raw->base_mode & 07777);
 
@@ -162,7 +178,8 @@ static bool classify(const struct sb_change *raw, int fd, int base_fd, enum chan
 	case SB_CHANGE_FILE:
 		if (base_fd < 0)
 			break;
-		if (raw->size != raw->base_size || !same_content(fd, base_fd)) {
+		if (raw->size != raw->base_size || !may_read(budget, raw->size) ||
+		    !same_content(fd, base_fd)) {
 			*ret = CHANGE_MODIFIED;
 			return true;
 		}
@@ -186,13 +203,19 @@ static bool classify(const struct sb_change *raw, int fd, int base_fd, enum chan
 	return true;
 }
 
+struct listing {
+	struct changes list;
+	uint64_t budget;
+};
+
 static int add_change(const struct sb_change *raw, int fd, int base_fd, void *context)
 {
-	struct changes *list = context;
+	struct listing *l = context;
+	struct changes *list = &l->list;
 	struct change *c;
 	enum change_type type;
 
-	if (!classify(raw, fd, base_fd, &type))
+	if (!classify(raw, fd, base_fd, &l->budget, &type))
 		return 0;
 	if (list->count == CHANGES_MAX)
 		return -E2BIG;
@@ -226,7 +249,8 @@ static int add_change(const struct sb_change *raw, int fd, int base_fd, void *co
 		return -ENOMEM;
 	}
 	list->count++;
-	if (fd >= 0 && (raw->kind == SB_CHANGE_FILE || raw->kind == SB_CHANGE_GONE)) {
+	if (fd >= 0 && (raw->kind == SB_CHANGE_FILE || raw->kind == SB_CHANGE_GONE) &&
+	    may_read(&l->budget, c->size)) {
 		int r = hash_fd(fd, c->sha256);
 
 		if (r < 0) {
@@ -311,11 +335,13 @@ static void join_renames(struct changes *list)
 
 int changes_read(int warden, const char *session, uint32_t layer, struct changes *ret)
 {
-	struct changes list = { 0 };
+	struct listing l = { .budget = READ_BUDGET };
+	struct changes list;
 	size_t kept = 0;
 	int r;
 
-	r = changes_walk(warden, session, layer, add_change, &list);
+	r = changes_walk(warden, session, layer, add_change, &l);
+	list = l.list;
 	if (r < 0) {
 		changes_done(&list);
 		return r;
@@ -397,11 +423,20 @@ void changes_done(struct changes *c)
 
 /* --- commit ------------------------------------------------------------- */
 
+/* A directory whose own mode would keep its contents out. */
+struct late_mode {
+	char *path;
+	uint32_t mode;
+};
+
 struct commit {
 	const struct changes_choice *choice;
 	struct changes_applied *result;
 	int writer;
 	bool is_writing; /* second pass */
+	uint64_t budget;
+	struct late_mode *late;
+	size_t late_count;
 };
 
 static void refuse(struct commit *m, const struct sb_change *raw, const char *why)
@@ -428,69 +463,127 @@ static bool may_apply(struct commit *m, const struct sb_change *raw)
 	return false;
 }
 
+/* One change to the writer and its answer. 0, or -errno of the way. */
+static int write_one(struct commit *m, struct sb_change *c, int fd)
+{
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0;
+	int r;
+
+	c->allow_escape = m->choice->with_escapes;
+	r = io_send(m->writer, c, sizeof(*c), &fd, fd >= 0 && c->kind == SB_CHANGE_FILE);
+	if (r == 0) {
+		r = io_recv(m->writer, c, sizeof(*c), fds, &count);
+		r = r == 1 ? 0 : r == 0 ? -EPIPE : r;
+	}
+	for (unsigned int i = 0; i < count; i++)
+		fd_done(&fds[i]);
+	return r;
+}
+
+static void note_failure(struct commit *m, const char *path, int error)
+{
+	m->result->failed++;
+	text_add(&m->result->log, "failed  ");
+	text_add_safe(&m->result->log, path, strlen(path));
+	text_printf(&m->result->log, ": %s\n", strerror(-error));
+}
+
+/* Made open to its owner now; its own mode comes when all is in it. */
+static int keep_mode(struct commit *m, struct sb_change *c)
+{
+	struct late_mode *more;
+
+	if (c->kind != SB_CHANGE_DIR || (c->mode & 0700) == 0700)
+		return 0;
+	more = realloc(m->late, (m->late_count + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	m->late = more;
+	m->late[m->late_count] = (struct late_mode){ strdup(c->path), c->mode };
+	if (!m->late[m->late_count].path)
+		return -ENOMEM;
+	m->late_count++;
+	c->mode |= 0700;
+	return 0;
+}
+
 static int commit_one(const struct sb_change *raw, int fd, int base_fd, void *context)
 {
 	struct commit *m = context;
 	struct sb_change c = *raw;
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
 	enum change_type type;
 	int r;
 
-	if (!classify(raw, fd, base_fd, &type))
+	if (!classify(raw, fd, base_fd, &m->budget, &type))
+		return 0;
+	/* again in the second pass: it decides, the first only foretells */
+	if (!may_apply(m, raw))
 		return 0;
 	if (!m->is_writing) {
-		(void)may_apply(m, raw);
+		m->result->applied++;
 		return 0;
 	}
-	c.allow_escape = m->choice->with_escapes;
-	r = io_send(m->writer, &c, sizeof(c), &fd, fd >= 0 && raw->kind == SB_CHANGE_FILE);
-	if (r == 0) {
-		r = io_recv(m->writer, &c, sizeof(c), fds, &count);
-		r = r == 1 ? 0 : r == 0 ? -EPIPE : r;
-	}
+	r = keep_mode(m, &c);
+	if (r == 0)
+		r = write_one(m, &c, fd);
 	if (r < 0)
 		return r;
-	if (c.error < 0) {
-		m->result->failed++;
-		text_add(&m->result->log, "failed  ");
-		text_add_safe(&m->result->log, raw->path, strlen(raw->path));
-		text_printf(&m->result->log, ": %s\n", strerror(-c.error));
-	} else {
+	if (c.error < 0)
+		note_failure(m, raw->path, c.error);
+	else
 		m->result->applied++;
-	}
 	return 0;
 }
 
-static int count_one(const struct sb_change *raw, int fd, int base_fd, void *context)
+/* Deepest last seen first: a mode set on a parent would keep out of its child. */
+static int set_late_modes(struct commit *m)
 {
-	struct commit *m = context;
-	enum change_type type;
+	struct sb_change *c = calloc(1, sizeof(*c));
+	int r = c ? 0 : -ENOMEM;
 
-	m->result->applied += classify(raw, fd, base_fd, &type);
-	return 0;
+	while (m->late_count > 0) {
+		struct late_mode *l = &m->late[--m->late_count];
+
+		if (r == 0) {
+			memset(c, 0, sizeof(*c));
+			c->kind = SB_CHANGE_DIR;
+			c->mode = l->mode;
+			(void)snprintf(c->path, sizeof(c->path), "%s", l->path);
+			r = write_one(m, c, -1);
+			if (r == 0 && c->error < 0)
+				note_failure(m, l->path, c->error);
+		}
+		free(l->path);
+	}
+	free(m->late);
+	free(c);
+	return r;
 }
 
 int changes_apply(int warden, const char *session, uint32_t layer,
 		  const struct changes_choice *choice, struct changes_applied *ret)
 {
-	struct commit m = { .choice = choice, .result = ret, .writer = -1 };
-	int r;
+	struct commit m = { .choice = choice, .result = ret, .writer = -1, .budget = READ_BUDGET };
+	int r, late;
 
 	*ret = (struct changes_applied){ 0 };
-	/* first look at all of it: a commit is all or nothing */
-	r = changes_walk(warden, session, layer, commit_one, &m);
-	if (r < 0)
-		return r;
-	if (ret->refused > 0)
-		return -EPERM;
-	if (choice->is_dry_run)
-		return changes_walk(warden, session, layer, count_one, &m);
+	/* the writer first: with it comes the lock, and nothing changes meanwhile */
 	r = ask(warden, session, layer, SB_VERB_APPLY, &m.writer);
-	if (r < 0)
+	/* then look at all of it: a commit is all or nothing */
+	if (r == 0)
+		r = changes_walk(warden, session, layer, commit_one, &m);
+	if (r == 0 && ret->refused > 0)
+		r = -EPERM;
+	if (r < 0 || choice->is_dry_run) {
+		fd_done(&m.writer);
 		return r;
+	}
 	m.is_writing = true;
+	m.budget = READ_BUDGET;
+	ret->applied = 0;
 	r = changes_walk(warden, session, layer, commit_one, &m);
+	late = set_late_modes(&m);
 	fd_done(&m.writer);
-	return r;
+	return r < 0 ? r : late;
 }

@@ -2,6 +2,7 @@
 /* supervisor/command.c - what all commands share. */
 #include "supervisor/command.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +14,15 @@
 #define GLOVEBOX_VERSION "0.1.0"
 #endif
 
+#define SAY_MS 2000
+#define PIECE 4096 /* PIPE_BUF: taken at once by what poll(2) calls writable */
+
 int command_fail(int status, const char *format, ...)
 {
 	AUTO_TEXT t = { 0 };
 	AUTO_TEXT safe = { 0 };
 	char line[4096];
+	struct pollfd err = { .fd = STDERR_FILENO, .events = POLLOUT };
 	va_list ap;
 
 	va_start(ap, format);
@@ -25,7 +30,9 @@ int command_fail(int status, const char *format, ...)
 	va_end(ap);
 	text_add_safe(&safe, line, strlen(line));
 	text_printf(&t, "glovebox: %s\n", safe.at ? safe.at : "");
-	(void)!write(STDERR_FILENO, t.at, t.len);
+	/* a reader that does not read must not keep us from ending */
+	if (poll(&err, 1, SAY_MS) > 0)
+		(void)!write(STDERR_FILENO, t.at, t.len > PIECE ? PIECE : t.len);
 	return status;
 }
 

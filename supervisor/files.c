@@ -116,6 +116,9 @@ static int fail_scan(int r)
 		return command_fail(
 			EXIT_CONFLICT,
 			"the workspace of this session has been replaced by another directory");
+	if (r == -EBUSY)
+		return command_fail(EXIT_CONFLICT,
+				    "the session is still running, or being committed");
 	if (r == -E2BIG)
 		return command_fail(EXIT_FAILED, "more than %d changes: too many to list",
 				    CHANGES_MAX);
@@ -255,9 +258,10 @@ int command_discard(char **argv)
 	if (r == 0)
 		r = reply.error;
 	if (r < 0)
-		return close_files(&f, command_fail(EXIT_FAILED, "%s cannot be removed: %s%s", f.id,
-						    strerror(-r),
-						    r == -EBUSY ? " (is it still running?)" : ""));
+		return close_files(&f,
+				   command_fail(r == -EBUSY ? EXIT_CONFLICT : EXIT_FAILED,
+						"%s cannot be removed: %s%s", f.id, strerror(-r),
+						r == -EBUSY ? " (is it still running?)" : ""));
 	(void)printf("%s discarded\n", f.id);
 	return close_files(&f, EXIT_DONE);
 }

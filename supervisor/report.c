@@ -264,9 +264,12 @@ void report_say(const struct call *c, const struct changes *changes, bool all, s
 	for (uint32_t i = 0; i < y->denial_count; i++)
 		denials += y->denials[i].count;
 	say_outcome(c, out);
-	text_printf(out, "; %llu processes, %zu changes, %llu denials\n",
-		    (unsigned long long)y->execs, changes ? changes->count : 0,
-		    (unsigned long long)denials);
+	text_printf(out, "; %llu processes, ", (unsigned long long)y->execs);
+	if (changes)
+		text_printf(out, "%zu changes", changes->count);
+	else
+		text_add(out, "changes that could not be listed");
+	text_printf(out, ", %llu denials\n", (unsigned long long)denials);
 	if (all && c->totals.emitted > 0)
 		say_syscalls(c, out);
 	if (all || c->totals.lost > 0)

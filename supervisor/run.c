@@ -227,7 +227,7 @@ static int open_outputs(struct run *r, struct text *why)
 	int e = 0;
 
 	if (r->opt.events)
-		e = open_output(r->opt.events, &r->stream.sinks[0], why);
+		e = open_output(r->opt.events, &r->stream.sinks[STREAM_FILE].fd, why);
 	if (e == 0 && r->opt.report)
 		e = open_output(r->opt.report, &r->report_fd, why);
 	return e;
@@ -330,7 +330,7 @@ static void open_log(struct run *r)
 		return;
 	dir = openat(r->session.dir, "events", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir >= 0)
-		r->stream.sinks[1] =
+		r->stream.sinks[STREAM_LOG].fd =
 			openat(dir, "1.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
@@ -474,6 +474,16 @@ static int watch_signals(struct run *r)
 	return e < 0 ? e : 0;
 }
 
+/* The call is over: from here on a signal ends this process, and the warden
+ * cleans up. The session and its layer stay. */
+static void end_signals(void)
+{
+	sigset_t none;
+
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static void make_raw(struct run *r)
 {
 	struct termios raw;
@@ -522,6 +532,7 @@ static int run_call(struct run *r, struct text *why)
 		r->session.calls[r->session.call_count++] = r->call;
 	if (e == 0)
 		(void)sd_event_loop(r->loop);
+	end_signals();
 	make_cooked(r);
 	return 0; /* how it went is the call's outcome */
 }
@@ -624,9 +635,9 @@ static void finish(struct run *r)
 	report_make(c, e == 0 ? &changes : NULL, e, &report);
 	if (r->report_fd >= 0 && io_write_all(r->report_fd, report.at, report.len) < 0)
 		(void)command_fail(0, "the report could not be written");
-	if (r->stream.sink_errors[0] < 0)
+	if (r->stream.sinks[STREAM_FILE].error < 0)
 		(void)command_fail(0, "the event file was given up: %s",
-				   strerror(-r->stream.sink_errors[0]));
+				   strerror(-r->stream.sinks[STREAM_FILE].error));
 	(void)write_text_file(r->session.dir, "report.json", &report);
 	write_session_json(r, "closed");
 	r->opt.discard |= e == 0 && changes.count == 0;
@@ -637,7 +648,7 @@ static void finish(struct run *r)
 				    "glovebox: look: glovebox diff %s   keep: glovebox commit %s   "
 				    "drop: glovebox discard %s\n",
 				    r->session.id, r->session.id, r->session.id);
-		(void)io_write_all(STDERR_FILENO, said.at, said.len);
+		stream_say(&r->stream, &said);
 	}
 	r->status = exit_status(c);
 	changes_done(&changes);

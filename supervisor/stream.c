@@ -4,21 +4,27 @@
  *
  * What it guarantees
  *	Numbers are given out under one lock, so the order of the lines is the
- *	order of the numbers, without gaps. A sink that fails is given up once,
- *	with its errno kept for the report; the others go on.
+ *	order of the numbers, without gaps. Nothing here ever waits for a reader:
+ *	one that is too slow loses lines, is told how many in the stream itself,
+ *	and slows nobody else. A sink that fails is given up once, with its errno
+ *	kept for the report.
  */
 #include "supervisor/stream.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
-#include "sandbox/base/io.h"
 
 /* Lines are written in pieces of about this size. */
 #define FLUSH_BYTES (256u * 1024)
+#define PIECE 4096u /* PIPE_BUF, pipe(7) */
+/* At the end a reader that still reads is waited for; each piece this long. */
+#define LAST_MS 2000
 
 static uint64_t read_clock(clockid_t clock)
 {
@@ -42,47 +48,116 @@ void stream_init(struct stream *s, const char *session, enum stream_level level)
 {
 	memset(s, 0, sizeof(*s));
 	(void)pthread_mutex_init(&s->lock, NULL);
-	s->sinks[0] = s->sinks[1] = -1;
+	for (int i = 0; i < STREAM_SINKS; i++)
+		s->sinks[i].fd = -1;
+	s->sinks[STREAM_STDERR].fd = level > STREAM_QUIET ? STDERR_FILENO : -1;
+	s->sinks[STREAM_STDERR].borrowed = true;
 	s->level = level;
 	s->session = session;
 	s->boot_to_real_ns = stream_now_real_ns() - stream_now_boot_ns();
 }
 
-void stream_done(struct stream *s)
+static void give_up(struct stream_sink *sink, int error)
 {
-	stream_flush(s);
-	for (int i = 0; i < STREAM_SINKS; i++)
-		fd_done(&s->sinks[i]);
-	text_done(&s->out);
-	text_done(&s->line);
-	text_done(&s->human);
-	(void)pthread_mutex_destroy(&s->lock);
+	sink->error = error;
+	if (sink->borrowed)
+		sink->fd = -1;
+	fd_done(&sink->fd);
+	text_done(&sink->waiting);
 }
 
-static void flush_locked(struct stream *s)
+/* A pipe or a terminal that poll(2) calls writable takes PIPE_BUF bytes without
+ * blocking, so its flags, which are shared with whoever started us, stay. */
+static void drain_sink(struct stream_sink *sink, int timeout_ms)
 {
-	for (int i = 0; i < STREAM_SINKS && s->out.len > 0; i++) {
-		int r;
+	size_t most = PIECE;
+	size_t done = 0;
+	struct stat st;
 
-		if (s->sinks[i] < 0)
+	if (sink->fd >= 0 && fstat(sink->fd, &st) == 0 && S_ISREG(st.st_mode))
+		most = SIZE_MAX; /* a file takes all there is */
+	while (sink->fd >= 0 && done < sink->waiting.len) {
+		struct pollfd p = { .fd = sink->fd, .events = POLLOUT };
+		size_t n = sink->waiting.len - done;
+		ssize_t w;
+
+		if (poll(&p, 1, timeout_ms) <= 0)
+			break;
+		w = write(sink->fd, sink->waiting.at + done, n > most ? most : n);
+		if (w < 0 && errno == EINTR)
 			continue;
-		r = io_write_all(s->sinks[i], s->out.at, s->out.len);
-		if (r < 0) {
-			s->sink_errors[i] = r;
-			fd_done(&s->sinks[i]);
+		if (w < 0) {
+			give_up(sink, -errno);
+			return;
+		}
+		done += (size_t)w;
+	}
+	if (done > 0) {
+		memmove(sink->waiting.at, sink->waiting.at + done, sink->waiting.len - done);
+		sink->waiting.len -= done;
+	}
+}
+
+static void tell_dropped(struct stream *s, struct stream_sink *sink)
+{
+	if (sink == &s->sinks[STREAM_STDERR])
+		text_printf(&sink->waiting,
+			    "glovebox: lost          %llu lines: nobody read them\n",
+			    (unsigned long long)sink->dropped);
+	else
+		text_printf(&sink->waiting,
+			    "{\"seq\":%llu,\"session\":\"%s\",\"kind\":\"lost\","
+			    "\"count\":%llu,\"why\":\"the reader of this stream was too slow\"}\n",
+			    (unsigned long long)s->seq, s->session,
+			    (unsigned long long)sink->dropped);
+	sink->dropped = 0;
+}
+
+static void add_to_sink(struct stream *s, struct stream_sink *sink, const struct text *line)
+{
+	if (sink->fd < 0 || line->len == 0)
+		return;
+	if (sink->waiting.len + line->len > STREAM_WAIT_MAX) {
+		drain_sink(sink, 0);
+		if (sink->waiting.len + line->len > STREAM_WAIT_MAX) {
+			sink->dropped++;
+			sink->dropped_all++;
+			return;
 		}
 	}
-	s->out.len = 0;
-	if (s->human.len > 0) /* nobody reads it any more: nothing to do */
-		(void)io_write_all(STDERR_FILENO, s->human.at, s->human.len);
-	s->human.len = 0;
+	if (sink->dropped > 0)
+		tell_dropped(s, sink);
+	text_add_n(&sink->waiting, line->at, line->len);
+	if (sink->waiting.len >= FLUSH_BYTES)
+		drain_sink(sink, 0);
+}
+
+void stream_say(struct stream *s, const struct text *lines)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	add_to_sink(s, &s->sinks[STREAM_STDERR], lines);
+	(void)pthread_mutex_unlock(&s->lock);
 }
 
 void stream_flush(struct stream *s)
 {
 	(void)pthread_mutex_lock(&s->lock);
-	flush_locked(s);
+	for (int i = 0; i < STREAM_SINKS; i++)
+		drain_sink(&s->sinks[i], 0);
 	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void stream_done(struct stream *s)
+{
+	for (int i = 0; i < STREAM_SINKS; i++) {
+		if (s->sinks[i].dropped > 0)
+			tell_dropped(s, &s->sinks[i]);
+		drain_sink(&s->sinks[i], LAST_MS);
+		give_up(&s->sinks[i], s->sinks[i].error);
+	}
+	text_done(&s->line);
+	text_done(&s->human);
+	(void)pthread_mutex_destroy(&s->lock);
 }
 
 struct text *stream_begin(struct stream *s, const char *kind, const struct stream_call *call,
@@ -113,9 +188,11 @@ struct text *stream_human(struct stream *s, enum stream_level least)
 void stream_end(struct stream *s)
 {
 	text_add(&s->line, "}\n");
-	if (!s->line.failed)
-		text_add_n(&s->out, s->line.at, s->line.len);
-	if (s->out.len >= FLUSH_BYTES)
-		flush_locked(s);
+	if (!s->line.failed) {
+		add_to_sink(s, &s->sinks[STREAM_FILE], &s->line);
+		add_to_sink(s, &s->sinks[STREAM_LOG], &s->line);
+	}
+	add_to_sink(s, &s->sinks[STREAM_STDERR], &s->human);
+	s->human.len = 0;
 	(void)pthread_mutex_unlock(&s->lock);
 }

@@ -16,19 +16,29 @@ enum stream_level {
 	STREAM_ALL, /* every event */
 };
 
-enum { STREAM_SINKS = 2 };
+enum { STREAM_FILE, STREAM_LOG, STREAM_STDERR, STREAM_SINKS };
+
+/* Bytes that wait for a reader; beyond, whole lines are dropped and counted. */
+#define STREAM_WAIT_MAX (8u << 20)
+
+/* One place the lines go to. A reader that does not read costs itself. */
+struct stream_sink {
+	int fd; /* -1: none, or given up */
+	bool borrowed; /* standard error is not ours to close */
+	int error; /* first -errno: why it was given up */
+	struct text waiting;
+	uint64_t dropped; /* lines, not told yet */
+	uint64_t dropped_all;
+};
 
 /* Two threads write to it, the loop's and the monitor's, under `lock`. */
 struct stream {
 	pthread_mutex_t lock;
 	uint64_t seq; /* of the last event */
-	int sinks[STREAM_SINKS]; /* --events FILE, the session's log; -1: none */
-	int sink_errors[STREAM_SINKS]; /* first -errno: the sink was given up */
-	struct text out; /* lines not written yet */
+	struct stream_sink sinks[STREAM_SINKS];
 	struct text line; /* the one being made */
 	struct text human; /* what goes to standard error with it */
 	enum stream_level level;
-	bool colour;
 	uint64_t boot_to_real_ns; /* add to CLOCK_BOOTTIME */
 	const char *session;
 };
@@ -52,8 +62,12 @@ void stream_end(struct stream *s);
  * safe by the caller. */
 struct text *stream_human(struct stream *s, enum stream_level least);
 
-/* Writes what is waiting. Called at the end of each batch. */
+/* Writes what is waiting, as far as it goes without blocking. Called at the end of
+ * each batch. */
 void stream_flush(struct stream *s);
+
+/* Lines for people only, as they are. */
+void stream_say(struct stream *s, const struct text *lines);
 
 uint64_t stream_now_boot_ns(void);
 uint64_t stream_now_real_ns(void);

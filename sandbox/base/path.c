@@ -6,6 +6,7 @@
 
 bool path_link_leaves(const char *path, const char *target)
 {
+	bool descended = false;
 	int depth = 0;
 
 	if (target[0] == '/')
@@ -14,13 +15,13 @@ bool path_link_leaves(const char *path, const char *target)
 		depth += *path == '/';
 	while (*target) {
 		size_t n = strcspn(target, "/");
+		bool is_up = n == 2 && target[0] == '.' && target[1] == '.';
 
-		if (n == 2 && target[0] == '.' && target[1] == '.')
-			depth--;
-		else if (n > 0 && !(n == 1 && target[0] == '.'))
-			depth++;
-		if (depth < 0)
+		/* up from a name: the name may be a link, and lead anywhere */
+		if (is_up && (descended || --depth < 0))
 			return true;
+		if (!is_up && n > 0 && !(n == 1 && target[0] == '.'))
+			descended = true;
 		target += n;
 		target += *target == '/';
 	}

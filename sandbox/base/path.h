@@ -5,8 +5,12 @@
 
 #include <stdbool.h>
 
-/* Whether a symbolic link at `path` (relative to a root) with this target leads
- * out of the root, if no other link is on the way. */
+/*
+ * Whether a symbolic link at `path` (relative to a root, through real directories
+ * only) may lead out of the root. A target goes up first and down after that, or
+ * it is refused: what stays within the root by this rule does so through any
+ * chain of links that each keep it.
+ */
 bool path_link_leaves(const char *path, const char *target);
 
 #endif

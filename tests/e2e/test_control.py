@@ -156,3 +156,20 @@ def test_the_socket_is_for_operators_only(box):
     instance = next(pathlib.Path(box.run_dir).iterdir())
     assert (instance / "operator.sock").stat().st_mode & 0o007 == 0
     end(p)
+
+
+def test_kill_works_while_nobody_reads_the_event_stream(box):
+    """-v floods standard error, which is never read; so does --events into a fifo."""
+    fifo = box.base / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    p = box.start("sh", "-c", "while :; do /bin/true; done", options=["-v", "--report", box.base / "r"])
+    for _ in range(400):
+        if box.ps():
+            break
+    spin_until(lambda: box.events_path.stat().st_size > 1 << 20)
+    assert box.reach("kill")[0] == 0
+    os.close(reader)
+    p.stderr.close()
+    p.wait(timeout=DEADLINE)
+    assert p.returncode == 137

@@ -120,3 +120,65 @@ def test_odd_names_survive_the_whole_way(box):
 def test_a_session_without_changes_leaves_nothing(box):
     box.sh("cat /etc/hosts > /dev/null")
     assert box.sessions() == []
+
+
+def test_a_tree_removed_and_made_again_loses_what_it_lost(box):
+    (box.ws / "d" / "sub").mkdir(parents=True)
+    (box.ws / "d" / "sub" / "x").write_text("old\n")
+    (box.ws / "d" / "top").write_text("top\n")
+    box.sh("rm -rf d; mkdir -p d/sub")
+    got = {p: c["change"] for p, c in listing(box).items()}
+    assert got == {"d/top": "deleted", "d/sub/x": "deleted"}
+    assert box.command("commit", box.sessions()[0]).returncode == 0
+    assert sorted(os.listdir(box.ws / "d")) == ["sub"] and not list((box.ws / "d" / "sub").iterdir())
+
+
+def test_a_deep_tree_is_listed_and_one_too_deep_is_told(box):
+    r = box.py("import os\nfor i in range(2000): os.mkdir('a'); os.chdir('a')\nopen('f', 'w').write('x')")
+    assert r.code == 0 and len(r.report["changes"]) == 2001
+    box.command("discard", box.sessions()[0])
+    r = box.py("import os\nfor i in range(2100): os.mkdir('a'); os.chdir('a')")
+    unread = [c for c in r.report["changes"] if c["change"] == "unreadable"]
+    assert len(unread) == 1 and unread[0]["error"] == "ENAMETOOLONG"
+    assert box.command("commit", box.sessions()[0]).returncode == 4
+
+
+def test_a_chain_of_links_does_not_lead_out(box):
+    box.sh("mkdir -p p/q/r; ln -s ../../.. p/q/r/up; ln -s p/q/r/up/../../../../etc/shadow x")
+    done = box.command("commit", box.sessions()[0])
+    assert done.returncode == 4 and b"refused x" in done.stderr
+    assert not os.path.lexists(box.ws / "x")
+
+
+def test_a_running_session_is_neither_committed_nor_discarded(box):
+    p = box.start("sh", "-c", "echo 1 > one; while ! test -e /tmp/stop; do sleep 0.05; done")
+    box.wait_event("file.create")
+    session = box.sessions()[0]
+    for verb in ("commit", "discard"):
+        done = box.command(verb, session)
+        assert done.returncode == 5 and b"running" in done.stderr
+    assert box.command("changes", session).returncode == 0
+    assert box.reach("kill")[0] == 0
+    p.communicate()
+    assert box.command("commit", session).returncode == 0
+
+
+def test_a_directory_without_write_permission_is_committed_whole(box):
+    os.chown(box.ws, 4321, 4321)
+    os.chmod(box.base, 0o755)
+    box.sh("mkdir m; echo x > m/f; chmod 555 m; echo y > z")
+    done = box.command("commit", box.sessions()[0])
+    assert done.returncode == 0, done.stderr
+    assert (box.ws / "m").stat().st_mode & 0o777 == 0o555 and (box.ws / "m" / "f").exists()
+
+
+def test_holes_stay_holes_and_a_huge_file_is_listed_at_once(box):
+    r = box.sh("truncate -s 1G big; truncate -s 10T huge; echo x | dd of=mixed seek=100000 bs=4096 status=none")
+    assert r.code == 0
+    sizes = {c["path"].rsplit("/", 1)[1]: c["size"] for c in r.report["changes"]}
+    assert sizes["huge"] == 10 << 40
+    assert box.command("commit", box.sessions()[0]).returncode == 0
+    for name in ("big", "huge", "mixed"):
+        st = (box.ws / name).stat()
+        assert st.st_size == sizes[name] and st.st_blocks * 512 < 1 << 20
+    assert (box.ws / "mixed").read_bytes()[-2:] == b"x\n"

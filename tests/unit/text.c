@@ -178,6 +178,9 @@ Test(path, a_link_that_leaves_is_told_from_one_that_stays)
 	cr_assert(path_link_leaves("a/out", "b/../../../x"));
 	cr_assert_not(path_link_leaves("a/b/in", "../../x"));
 	cr_assert_not(path_link_leaves("in", "./a//b"));
+	/* a chain: `up` is inside, going up from it is not */
+	cr_assert_not(path_link_leaves("p/q/r/up", "../../.."));
+	cr_assert(path_link_leaves("x", "p/q/r/up/../etc/shadow"));
 }
 
 Test(profile, a_refusal_is_explained_only_when_it_is_ours)
