@@ -26,13 +26,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "supervisor/block.h"
+#include "supervisor/leaf.h"
 #include "supervisor/session.h"
 
 /* A frozen or an empty cgroup is seen within this by reading in a circle: most
@@ -46,36 +47,9 @@
 #define CPU_LOOK_MIN_US 20000u
 #define CPU_LOOK_MAX_US 1000000u
 #define US 1000u
+#define TO(s) (1u << (s))
 /* A call that was stopped has this long to get rid of its output. */
 #define DRAIN_US (2u * 1000 * 1000)
-
-const char *const call_state_names[CALL_STATE_COUNT] = {
-	[CALL_REQUESTED] = "requested", [CALL_HELD] = "held",       [CALL_STARTING] = "starting",
-	[CALL_RUNNING] = "running",     [CALL_PAUSING] = "pausing", [CALL_PAUSED] = "paused",
-	[CALL_KILLING] = "killing",     [CALL_DONE] = "done",
-};
-
-const char *const call_outcome_names[CALL_OUTCOME_COUNT] = {
-	[CALL_EXITED] = "exited",
-	[CALL_SIGNALED] = "signaled",
-	[CALL_TIMED_OUT] = "timed_out",
-	[CALL_KILLED] = "killed",
-	[CALL_OVER_LIMIT] = "over_limit",
-	[CALL_DENIED] = "denied",
-	[CALL_FAILED_TO_START] = "failed_to_start",
-};
-
-#define TO(s) (1u << (s))
-const unsigned int call_next[CALL_STATE_COUNT] = {
-	[CALL_REQUESTED] = TO(CALL_HELD) | TO(CALL_STARTING) | TO(CALL_DONE),
-	[CALL_HELD] = TO(CALL_STARTING) | TO(CALL_DONE),
-	[CALL_STARTING] = TO(CALL_RUNNING) | TO(CALL_KILLING) | TO(CALL_DONE),
-	[CALL_RUNNING] = TO(CALL_PAUSING) | TO(CALL_KILLING) | TO(CALL_DONE),
-	[CALL_PAUSING] = TO(CALL_PAUSED) | TO(CALL_RUNNING) | TO(CALL_KILLING) | TO(CALL_DONE),
-	[CALL_PAUSED] = TO(CALL_RUNNING) | TO(CALL_KILLING) | TO(CALL_DONE),
-	[CALL_KILLING] = TO(CALL_DONE),
-	[CALL_DONE] = 0,
-};
 
 static int call_set_state(struct call *c, enum call_state to)
 {
@@ -129,57 +103,6 @@ static uint64_t active_ns(const struct call *c, uint64_t now)
 }
 
 /* --- the leaf ----------------------------------------------------------- */
-
-static bool leaf_says(const struct call *c, enum sb_leaf_fd which, const char *what)
-{
-	char text[256];
-	ssize_t n = pread(c->leaf[which], text, sizeof(text) - 1, 0);
-
-	if (n < 0)
-		return true; /* the directory is gone: nothing is in it */
-	text[n] = '\0';
-	return strstr(text, what) != NULL;
-}
-
-static int leaf_write(const struct call *c, enum sb_leaf_fd which, const char *text)
-{
-	ssize_t n = pwrite(c->leaf[which], text, strlen(text), 0);
-
-	return n < 0 ? -errno : 0;
-}
-
-/* The number behind `key` in a cgroup file, 0 where there is none. */
-static uint64_t leaf_number(const struct call *c, enum sb_leaf_fd which, const char *key)
-{
-	char text[1024];
-	const char *at;
-	ssize_t n;
-
-	if (c->leaf[which] < 0)
-		return 0;
-	n = pread(c->leaf[which], text, sizeof(text) - 1, 0);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	at = strstr(text, key);
-	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
-}
-
-/* Processes in it, without init. */
-static uint32_t leaf_processes(const struct call *c)
-{
-	char text[65536];
-	uint32_t lines = 0;
-	off_t at = 0;
-	ssize_t n;
-
-	while ((n = pread(c->leaf[SB_LEAF_PROCS], text, sizeof(text), at)) > 0) {
-		for (ssize_t i = 0; i < n; i++)
-			lines += text[i] == '\n';
-		at += n;
-	}
-	return lines > 0 ? lines - 1 : 0;
-}
 
 static bool spin_until(const struct call *c, const char *what)
 {
@@ -654,17 +577,6 @@ static void emit_done(struct call *c)
 	end(c);
 }
 
-static void retire_leaf(struct call *c)
-{
-	struct sb_request q = { .verb = SB_VERB_RETIRE, .call = c->number };
-	struct sb_reply reply;
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
-
-	/* a leaf that cannot be removed is reported by the close of the session */
-	(void)session_ask(c->session, &q, NULL, 0, &reply, fds, &count);
-}
-
 /* Empty, and nothing left to read: the account is closed. */
 static void call_finish(struct call *c)
 {
@@ -686,7 +598,7 @@ static void call_finish(struct call *c)
 	c->on_failure = sd_event_source_disable_unref(c->on_failure);
 	c->on_oom = sd_event_source_disable_unref(c->on_oom);
 	c->on_state = sd_event_source_disable_unref(c->on_state);
-	retire_leaf(c);
+	leaf_retire(c);
 	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
 		fd_done(&c->leaf[i]);
 	fd_done(&c->init);
@@ -828,61 +740,6 @@ static int on_init(sd_event_source *s, int fd, uint32_t events, void *context)
 	return 0;
 }
 
-static int ask_leaf(struct call *c)
-{
-	struct sb_request q = { .verb = SB_VERB_LEAF, .call = c->number };
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0, next = 0;
-	struct sb_reply reply;
-	int r;
-
-	r = session_ask(c->session, &q, NULL, 0, &reply, fds, &count);
-	if (r < 0) {
-		c->failed = (struct sb_failure){ SB_STAGE_LEAF, r };
-		return r;
-	}
-	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
-		if ((reply.leaf_fds & (1u << i)) && next < count)
-			c->leaf[i] = fds[next++];
-	c->cgroup_id = reply.cgroup_id;
-	c->in_force = reply.in_force;
-	return 0;
-}
-
-static int make_block(struct call *c, const char *cwd, int *ret_fd)
-{
-	AUTO_FD fd = -1;
-	AUTO_TEXT strings = { 0 };
-	AUTO_TEXT env = { 0 };
-	struct sb_block head = { .abi = SB_ABI };
-	int r;
-
-	text_add_n(&strings, cwd, strlen(cwd) + 1);
-	for (const char *const *a = c->argv; *a; a++, head.argc++)
-		text_add_n(&strings, *a, strlen(*a) + 1);
-	r = policy_build_env(c->session->policy, environ, &env, &head.envc);
-	if (r < 0)
-		return r;
-	text_add_n(&strings, env.at, env.len);
-	if (strings.failed)
-		return -ENOMEM;
-	if (strings.len > SB_BLOCK_MAX)
-		return -E2BIG;
-	head.bytes = (uint32_t)strings.len;
-	fd = memfd_create("glovebox-call", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	r = io_write_all(fd, &head, sizeof(head));
-	if (r == 0)
-		r = io_write_all(fd, strings.at, strings.len);
-	if (r < 0)
-		return r;
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-		return -errno;
-	*ret_fd = fd_take(&fd);
-	return 0;
-}
-
 static int open_pumps(struct call *c, int *give)
 {
 	int in[2], out[2], err[2];
@@ -912,36 +769,6 @@ static int open_pumps(struct call *c, int *give)
 	if (r == 0)
 		r = pump_start(&c->err, loop, err[0], STDERR_FILENO);
 	return r;
-}
-
-static int clone_call(struct call *c, int init, int block, const int *stdio)
-{
-	struct sb_request q = {
-		.verb = SB_VERB_START,
-		.call = c->number,
-		.flags = c->is_tty ? SB_FLAG_TTY : 0,
-	};
-	int fds[5] = { init, block };
-	int got[IO_FDS_MAX];
-	unsigned int count = 0;
-	struct sb_reply reply;
-	int r;
-
-	if (!c->is_tty)
-		memcpy(fds + 2, stdio, 3 * sizeof(int));
-	c->started_ns = io_now_ns();
-	c->started_real_ns = stream_now_real_ns();
-	r = session_ask(c->session, &q, fds, c->is_tty ? 2 : 5, &reply, got, &count);
-	if (r < 0) {
-		c->failed = (struct sb_failure){ reply.stage, r };
-		return r;
-	}
-	if (count != 1)
-		return -EBADMSG;
-	c->failure = got[0];
-	c->init_pid = reply.pid;
-	(void)fcntl(c->failure, F_SETFL, O_NONBLOCK);
-	return 0;
 }
 
 static int go_on(struct call *c)
@@ -998,7 +825,7 @@ static int launch(struct call *c)
 	AUTO_FD block = -1;
 	int r;
 
-	r = ask_leaf(c);
+	r = leaf_ask(c);
 	if (r < 0)
 		return r;
 	if (c->session->monitor) {
@@ -1007,7 +834,7 @@ static int launch(struct call *c)
 			return r;
 		c->is_watched = true;
 	}
-	r = make_block(c, c->session->at, &block);
+	r = block_make(c->argv, c->session->policy, c->session->at, &block);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -1017,7 +844,7 @@ static int launch(struct call *c)
 	if (!c->is_tty)
 		r = open_pumps(c, give);
 	if (r == 0)
-		r = clone_call(c, pair[1], block, give);
+		r = leaf_clone(c, pair[1], block, give);
 	for (int i = 0; i < 3; i++)
 		fd_done(&give[i]);
 	fd_done(&pair[1]);

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * supervisor/leaf.c - the control group of one call, by the fds it was given.
+ *
+ * The fds were opened by the keeper, with its privileges; writing cgroup.freeze
+ * and cgroup.kill through them needs none, so neither waits for anybody.
+ */
+#include "supervisor/leaf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sandbox/base/io.h"
+#include "supervisor/session.h"
+
+int leaf_ask(struct call *c)
+{
+	struct sb_request q = { .verb = SB_VERB_LEAF, .call = c->number };
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0, next = 0;
+	struct sb_reply reply;
+	int r;
+
+	r = session_ask(c->session, &q, NULL, 0, &reply, fds, &count);
+	if (r < 0) {
+		c->failed = (struct sb_failure){ SB_STAGE_LEAF, r };
+		return r;
+	}
+	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
+		if ((reply.leaf_fds & (1u << i)) && next < count)
+			c->leaf[i] = fds[next++];
+	c->cgroup_id = reply.cgroup_id;
+	c->in_force = reply.in_force;
+	return 0;
+}
+
+int leaf_clone(struct call *c, int init, int block, const int *stdio)
+{
+	struct sb_request q = {
+		.verb = SB_VERB_START,
+		.call = c->number,
+		.flags = c->is_tty ? SB_FLAG_TTY : 0,
+	};
+	int fds[5] = { init, block };
+	int got[IO_FDS_MAX];
+	unsigned int count = 0;
+	struct sb_reply reply;
+	int r;
+
+	if (!c->is_tty)
+		memcpy(fds + 2, stdio, 3 * sizeof(int));
+	c->started_ns = io_now_ns();
+	c->started_real_ns = stream_now_real_ns();
+	r = session_ask(c->session, &q, fds, c->is_tty ? 2 : 5, &reply, got, &count);
+	if (r < 0) {
+		c->failed = (struct sb_failure){ reply.stage, r };
+		return r;
+	}
+	if (count != 1)
+		return -EBADMSG;
+	c->failure = got[0];
+	c->init_pid = reply.pid;
+	(void)fcntl(c->failure, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+void leaf_retire(struct call *c)
+{
+	struct sb_request q = { .verb = SB_VERB_RETIRE, .call = c->number };
+	struct sb_reply reply;
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0;
+
+	/* a leaf that cannot be removed is reported by the close of the session */
+	(void)session_ask(c->session, &q, NULL, 0, &reply, fds, &count);
+}
+
+bool leaf_says(const struct call *c, enum sb_leaf_fd which, const char *what)
+{
+	char text[256];
+	ssize_t n = pread(c->leaf[which], text, sizeof(text) - 1, 0);
+
+	if (n < 0)
+		return true; /* the directory is gone: nothing is in it */
+	text[n] = '\0';
+	return strstr(text, what) != NULL;
+}
+
+int leaf_write(const struct call *c, enum sb_leaf_fd which, const char *text)
+{
+	ssize_t n = pwrite(c->leaf[which], text, strlen(text), 0);
+
+	return n < 0 ? -errno : 0;
+}
+
+uint64_t leaf_number(const struct call *c, enum sb_leaf_fd which, const char *key)
+{
+	char text[1024];
+	const char *at;
+	ssize_t n;
+
+	if (c->leaf[which] < 0)
+		return 0;
+	n = pread(c->leaf[which], text, sizeof(text) - 1, 0);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strstr(text, key);
+	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+uint32_t leaf_processes(const struct call *c)
+{
+	char text[65536];
+	uint32_t lines = 0;
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(c->leaf[SB_LEAF_PROCS], text, sizeof(text), at)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			lines += text[i] == '\n';
+		at += n;
+	}
+	return lines > 0 ? lines - 1 : 0;
+}

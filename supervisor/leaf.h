@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/leaf.h - the control group of one call, by the fds it was given. */
+#ifndef SUPERVISOR_LEAF_H
+#define SUPERVISOR_LEAF_H
+
+#include "supervisor/call.h"
+
+/* Asks the keeper for a leaf; fills c->leaf, cgroup_id and in_force. 0 or -errno,
+ * with c->failed set. */
+int leaf_ask(struct call *c);
+
+/* Has the call cloned into its leaf; fills c->failure and init_pid. `stdio` is not
+ * used with a terminal. All fds are borrowed. 0 or -errno, with c->failed set. */
+int leaf_clone(struct call *c, int init, int block, const int *stdio);
+
+/* Gives the leaf back, empty. */
+void leaf_retire(struct call *c);
+
+/* Whether one of its files contains a word; true when the group is gone. */
+bool leaf_says(const struct call *c, enum sb_leaf_fd which, const char *what);
+
+/* Writes one of its files, through the fd it was opened with. 0 or -errno. */
+int leaf_write(const struct call *c, enum sb_leaf_fd which, const char *text);
+
+/* The number behind `key`, 0 where there is none. */
+uint64_t leaf_number(const struct call *c, enum sb_leaf_fd which, const char *key);
+
+/* Processes in it, without init. */
+uint32_t leaf_processes(const struct call *c);
+
+#endif
