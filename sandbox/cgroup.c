@@ -151,6 +151,16 @@ static void open_v1(struct cgroup_session *s, const char *id, const struct sb_li
 	}
 }
 
+static bool has_word(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = strstr(text, word); p; p = strstr(p + 1, word))
+		if ((p == text || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\n' || p[n] == '\0'))
+			return true;
+	return false;
+}
+
 int cgroup_open_session(struct cgroup_session *ret, const char *id, const struct sb_limits *limits)
 {
 	struct cgroup_session s = CGROUP_SESSION_NONE;
@@ -171,7 +181,11 @@ int cgroup_open_session(struct cgroup_session *ret, const char *id, const struct
 		cgroup_session_done(&s);
 		return r;
 	}
-	if (!strstr(controllers, "memory") || !strstr(controllers, "pids"))
+	for (int i = 0; i < CGROUP_V1_COUNT; i++)
+		if (has_word(controllers, v1_names[i]))
+			s.in_force |= force_bits[i] | SB_FORCE_V2;
+	/* a mixture (a v2 hierarchy with some of them) is limited by v2 alone */
+	if (!(s.in_force & SB_FORCE_V2))
 		open_v1(&s, id, limits);
 	*ret = s;
 	return 0;
@@ -191,24 +205,33 @@ int cgroup_join_v1(const struct cgroup_session *s)
 	return 0;
 }
 
-static void limit_v2(int dir, const struct sb_limits *l, uint32_t *in_force)
+/* What the session's group said it could limit must be limited, or the call does
+ * not start. */
+static int limit_v2(int dir, const struct sb_limits *l, uint32_t in_force)
 {
 	char text[64];
+	int r = 0;
 
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)l->memory_bytes);
-	if (io_write_file(dir, "memory.max", text) == 0) {
-		*in_force |= SB_FORCE_MEMORY | SB_FORCE_V2;
+	if (!(in_force & SB_FORCE_V2))
+		return 0;
+	if (in_force & SB_FORCE_MEMORY) {
+		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)l->memory_bytes);
+		r = io_write_file(dir, "memory.max", text);
 		(void)io_write_file(dir, "memory.swap.max", "0"); /* no swap: no file */
 		(void)io_write_file(dir, "memory.oom.group", "1"); /* since 4.19 */
 	}
-	(void)snprintf(text, sizeof(text), "%u", l->pids + 1);
-	if (io_write_file(dir, "pids.max", text) == 0)
-		*in_force |= SB_FORCE_PIDS | SB_FORCE_V2;
-	(void)snprintf(text, sizeof(text), "%llu %u",
-		       (unsigned long long)l->cpu_milli * CPU_PERIOD_US / 1000, CPU_PERIOD_US);
-	if (io_write_file(dir, "cpu.max", text) == 0)
-		*in_force |= SB_FORCE_CPU | SB_FORCE_V2;
+	if (r == 0 && (in_force & SB_FORCE_PIDS)) {
+		(void)snprintf(text, sizeof(text), "%u", l->pids + 1);
+		r = io_write_file(dir, "pids.max", text);
+	}
+	if (r == 0 && (in_force & SB_FORCE_CPU)) {
+		(void)snprintf(text, sizeof(text), "%llu %u",
+			       (unsigned long long)l->cpu_milli * CPU_PERIOD_US / 1000,
+			       CPU_PERIOD_US);
+		r = io_write_file(dir, "cpu.max", text);
+	}
 	(void)io_write_file(dir, "cgroup.max.descendants", "0");
+	return r;
 }
 
 int cgroup_make_leaf(const struct cgroup_session *s, uint32_t number,
@@ -222,8 +245,7 @@ int cgroup_make_leaf(const struct cgroup_session *s, uint32_t number,
 	if (r < 0)
 		return r;
 	*in_force |= s->in_force;
-	limit_v2(*ret_dir, limits, in_force);
-	return 0;
+	return limit_v2(*ret_dir, limits, s->in_force);
 }
 
 int cgroup_id(int dir, uint64_t *ret_id)

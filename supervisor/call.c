@@ -36,10 +36,7 @@
 #include "supervisor/leaf.h"
 #include "supervisor/session.h"
 
-/* A frozen or an empty cgroup is seen within this by reading in a circle: most
- * are, and poll(2) on cgroup.events is rate limited to 10 ms (SPAWN.md 4). */
-#define SPIN_NS (300u * 1000)
-/* After that it is looked at from the loop, this often. */
+/* What is not seen at once is looked at from the loop, this often. */
 #define LOOK_AGAIN_US 500u
 /* A pause not complete by then is reported as "pausing", with what blocks it. */
 #define PAUSE_REPORT_NS (250ull * 1000 * 1000)
@@ -100,19 +97,6 @@ static uint64_t paused_until(const struct call *c, uint64_t now)
 static uint64_t active_ns(const struct call *c, uint64_t now)
 {
 	return now - c->started_ns - paused_until(c, now);
-}
-
-/* --- the leaf ----------------------------------------------------------- */
-
-static bool spin_until(const struct call *c, const char *what)
-{
-	uint64_t until = io_now_ns() + SPIN_NS;
-
-	do
-		if (leaf_says(c, SB_LEAF_EVENTS, what))
-			return true;
-	while (io_now_ns() < until);
-	return false;
 }
 
 /* --- receipts ----------------------------------------------------------- */
@@ -205,7 +189,7 @@ int call_pause(struct call *c, enum call_pause_reason why, const char *by, call_
 	(void)call_set_state(c, CALL_PAUSING);
 	(void)snprintf(c->by, sizeof(c->by), "%s", by);
 	c->paused_since_ns = c->op_ns;
-	if (spin_until(c, "frozen 1")) {
+	if (leaf_spin_until(c, "frozen 1")) {
 		became_paused(c);
 		return 0;
 	}
@@ -323,7 +307,7 @@ static int kill_now(struct call *c)
 
 static int wait_empty(struct call *c)
 {
-	if (spin_until(c, "populated 0")) {
+	if (leaf_spin_until(c, "populated 0")) {
 		became_empty(c);
 		return 0;
 	}

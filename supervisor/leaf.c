@@ -16,6 +16,10 @@
 #include "sandbox/base/io.h"
 #include "supervisor/session.h"
 
+/* A frozen or an empty cgroup is seen within this by reading in a circle: most
+ * are, and poll(2) on cgroup.events is rate limited to 10 ms (SPAWN.md 4). */
+#define SPIN_NS (300u * 1000)
+
 int leaf_ask(struct call *c)
 {
 	struct sb_request q = { .verb = SB_VERB_LEAF, .call = c->number };
@@ -125,4 +129,15 @@ uint32_t leaf_processes(const struct call *c)
 		at += n;
 	}
 	return lines > 0 ? lines - 1 : 0;
+}
+
+bool leaf_spin_until(const struct call *c, const char *what)
+{
+	uint64_t until = io_now_ns() + SPIN_NS;
+
+	do
+		if (leaf_says(c, SB_LEAF_EVENTS, what))
+			return true;
+	while (io_now_ns() < until);
+	return false;
 }

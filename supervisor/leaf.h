@@ -25,6 +25,9 @@ int leaf_write(const struct call *c, enum sb_leaf_fd which, const char *text);
 /* The number behind `key`, 0 where there is none. */
 uint64_t leaf_number(const struct call *c, enum sb_leaf_fd which, const char *key);
 
+/* Reads cgroup.events in a circle, for a moment, until it says `what`. */
+bool leaf_spin_until(const struct call *c, const char *what);
+
 /* Processes in it, without init. */
 uint32_t leaf_processes(const struct call *c);
 
