@@ -205,6 +205,20 @@ int cgroup_join_v1(const struct cgroup_session *s)
 	return 0;
 }
 
+int cgroup_leave_v1(void)
+{
+	for (int i = 0; i < CGROUP_V1_COUNT; i++) {
+		char path[64];
+		int r;
+
+		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/cgroup.procs", v1_names[i]);
+		r = io_write_file(AT_FDCWD, path, "0");
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
 /* What the session's group said it could limit must be limited, or the call does
  * not start. */
 static int limit_v2(int dir, const struct sb_limits *l, uint32_t in_force)

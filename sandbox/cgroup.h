@@ -28,6 +28,9 @@ int cgroup_open_session(struct cgroup_session *ret, const char *id, const struct
 /* Moves the caller into the v1 groups, so that what it clones is limited. */
 int cgroup_join_v1(const struct cgroup_session *s);
 
+/* Moves the caller back to the v1 roots, so that its groups can be removed. */
+int cgroup_leave_v1(void);
+
 /* Makes the leaf of call `number` with its limits. Gives the directory; the
  * limits in force are added to *in_force. A leaf is never used twice: a clone
  * into a group that was killed once dies at birth (SPAWN.md, finding 2). */

@@ -36,6 +36,7 @@
 #include "sandbox/root.h"
 #include "sandbox/store.h"
 #include "sandbox/sys.h"
+#include "sandbox/warden.h"
 
 /* Calls of one session at once: DESIGN.md asks for 64 running. */
 #define KEEPER_CALLS 256
@@ -486,6 +487,7 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 {
 	static struct keeper k;
 	struct sb_reply reply = { .abi = SB_ABI };
+	pid_t warden = getppid();
 	int fds[2];
 
 	k.config = config;
@@ -512,6 +514,14 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 		while (serve_one(&k, sock))
 			;
 	(void)retire_all(&k);
+	/* the warden removes groups and sockets when a keeper has ended; should it
+	 * be gone itself, nobody else is left to */
+	if (getppid() != warden && cgroup_leave_v1() == 0) {
+		cgroup_session_done(&k.cgroup);
+		(void)cgroup_remove_session(request->session);
+		if (config->run_dir)
+			warden_remove_run_dir(config->run_dir);
+	}
 	/* a session that never was leaves nothing on disk */
 	if (reply.error < 0 && k.dir >= 0)
 		(void)store_remove(config, request->session);

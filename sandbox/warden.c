@@ -333,7 +333,7 @@ static void reap_helpers(struct warden *w)
 	}
 }
 
-static void remove_run_dir(const char *path)
+void warden_remove_run_dir(const char *path)
 {
 	AUTO_FD dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -415,7 +415,7 @@ static _Noreturn void warden_main(struct warden *w)
 		if (w->sessions[i].id[0])
 			(void)end_session(&w->sessions[i]);
 	if (w->config->run_dir)
-		remove_run_dir(w->config->run_dir);
+		warden_remove_run_dir(w->config->run_dir);
 	_exit(0);
 }
 

@@ -21,4 +21,7 @@ int warden_start(const struct sb_config *config, int *ret_sock, pid_t *ret_pid);
 int warden_ask(int sock, const struct sb_request *q, const int *fds, unsigned int count,
 	       struct sb_reply *ret, int *ret_fds, unsigned int *ret_count);
 
+/* Removes the sockets of an instance and their directory. */
+void warden_remove_run_dir(const char *path);
+
 #endif

@@ -305,8 +305,12 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 	if (is_denied)
 		text_printf(t, ",\"rule\":\"%s\"", d.rule);
 	h = human(to, STREAM_ALL, e, row->kind);
+	if (h && a.family == AF_UNIX)
+		text_add_safe(h, a.unix_path.at, strnlen(a.unix_path.at, a.unix_path.len));
+	else if (h)
+		text_printf(h, "%s port %u", a.text, a.port);
 	if (h)
-		text_printf(h, "%s %u %s\n", a.text, a.port, verdict);
+		text_printf(h, " %s\n", verdict);
 	stream_end(to->stream);
 	if (is_denied)
 		emit_denied(e, to, row->name, &d);

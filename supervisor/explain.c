@@ -10,6 +10,7 @@
 #include "supervisor/explain.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -83,7 +84,8 @@ static bool explain_missing(const struct explain_view *v, const char *path, stru
 		return false;
 	if (strcmp(path, "/etc/passwd") == 0 || strcmp(path, "/etc/group") == 0)
 		return false;
-	if (lstat(path, &st) < 0)
+	/* never mount anything only to explain */
+	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
 		return false;
 	set_path(ret, "files", "files.read",
 		 "this machine has it, but the sandbox shows only what is listed", path);
@@ -107,13 +109,6 @@ bool explain_path(const struct explain_view *v, const char *path, int error, str
 			 "only the workspace, /tmp, /run and $HOME may be written", path);
 		text_add(&ret->suggest, "write below the workspace, or make it the workspace");
 		return true;
-	}
-	/* Landlock answers before the mount does where a name is to be made */
-	if (error == EACCES && find_listed(v, path) && !is_private(v, path)) {
-		struct stat st;
-
-		if (lstat(path, &st) == 0 && (st.st_mode & 0004))
-			return false;
 	}
 	return false;
 }
