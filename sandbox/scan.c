@@ -192,7 +192,7 @@ static int send_gone(struct scan *s, int base, const char *name)
 	return send_change(s, fd, -1);
 }
 
-static int scan_dir(struct scan *s, int upper, int base, bool opaque);
+static int scan_dir(struct scan *s, int *upper, int base, bool opaque);
 
 static bool is_opaque(int fd)
 {
@@ -251,7 +251,7 @@ static int scan_subdir(struct scan *s, int upper, const char *name, int base, bo
 			set_base(&s->c, base_st);
 		r = send_change(s, -1, -1);
 	}
-	return r < 0 ? r : scan_dir(s, fd, below, opaque);
+	return r < 0 ? r : scan_dir(s, &fd, below, opaque);
 }
 
 static int send_file(struct scan *s, int upper, const char *name, int base, const struct stat *st,
@@ -311,14 +311,16 @@ static int scan_entry(struct scan *s, int upper, const char *name, int base, boo
 	return send_change(s, -1, -1);
 }
 
-static int scan_dir(struct scan *s, int upper, int base, bool opaque)
+/* Takes *upper: a level of the tree costs one fd for the layer, not two. */
+static int scan_dir(struct scan *s, int *upper, int base, bool opaque)
 {
-	DIR *d = list(upper);
+	DIR *d = fdopendir(*upper);
 	struct dirent *e;
 	int r = 0;
 
 	if (!d)
 		return send_unread(s, NULL, -errno);
+	(void)fd_take(upper);
 	while (r == 0 && (e = readdir(d))) {
 		size_t before;
 
@@ -328,7 +330,7 @@ static int scan_dir(struct scan *s, int upper, int base, bool opaque)
 			r = send_unread(s, NULL, -ENAMETOOLONG);
 			break;
 		}
-		r = scan_entry(s, upper, e->d_name, base, opaque);
+		r = scan_entry(s, dirfd(d), e->d_name, base, opaque);
 		pop(s, before);
 	}
 	(void)closedir(d);
@@ -337,11 +339,12 @@ static int scan_dir(struct scan *s, int upper, int base, bool opaque)
 
 int scan_layer(int sock, int upper, int base)
 {
+	AUTO_FD copy = openat(upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	static struct scan s;
 	int r;
 
 	s.sock = sock;
-	r = scan_dir(&s, upper, base, false);
+	r = scan_dir(&s, &copy, base, false);
 	if (r < 0)
 		return r;
 	set_now(&s.c, SB_CHANGE_END, NULL);

@@ -132,6 +132,8 @@ def box(tmp_path):
     assert os.geteuid() == 0, "these tests need root"
     b = Box(tmp_path)
     yield b
+    for session in b.sessions():    # pytest's own cleaning is recursive, and trees here are deep
+        b.command("discard", session, cwd="/")
     shutil.rmtree(b.run_dir, ignore_errors=True)
 
 
