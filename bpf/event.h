@@ -125,6 +125,7 @@ enum watch_shape_flag {
 	WATCH_FD = 1 << 4, /* argument 0 is an fd: name its file */
 	WATCH_ANY = 1 << 5, /* report whatever it returned */
 	WATCH_CREAT = 1 << 6, /* creat(2): always for writing */
+	WATCH_PROBE = 1 << 7, /* only failures that may be a denial */
 };
 
 struct watch_shape {

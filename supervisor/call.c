@@ -603,7 +603,8 @@ static void tool_ended(struct call *c)
 {
 	if (c->state == CALL_KILLING || c->state == CALL_DONE)
 		return;
-	c->killed_leftovers = leaf_processes(c);
+	/* before its end is known, the tool itself is among them */
+	c->killed_leftovers = c->is_ended ? leaf_processes(c) : 0;
 	if (kill_now(c) < 0) {
 		set_outcome(c, CALL_FAILED_TO_START, "its control group cannot be killed");
 		(void)call_set_state(c, CALL_KILLING);

@@ -85,7 +85,7 @@ int client_ask_all(const char *method, client_fn fn, void *context)
 {
 	AUTO_TEXT request = { 0 };
 	struct dirent *e;
-	int answered = 0;
+	int answered = 0, refused_us = 0;
 	DIR *d = open_run();
 
 	if (!d)
@@ -95,7 +95,13 @@ int client_ask_all(const char *method, client_fn fn, void *context)
 		cJSON *json = NULL;
 		const cJSON *result;
 
-		if (e->d_name[0] == '.' || exchange(e->d_name, request.at, &json) < 0)
+		int r;
+
+		if (e->d_name[0] == '.')
+			continue;
+		r = exchange(e->d_name, request.at, &json);
+		refused_us += r == -EACCES;
+		if (r < 0)
 			continue;
 		result = cJSON_GetObjectItemCaseSensitive(json, "result");
 		if (result) {
@@ -105,7 +111,8 @@ int client_ask_all(const char *method, client_fn fn, void *context)
 		cJSON_Delete(json);
 	}
 	(void)closedir(d);
-	return answered;
+	/* "nothing runs" must not be said by somebody who may not look */
+	return answered == 0 && refused_us > 0 ? -EACCES : answered;
 }
 
 /* The instance whose name begins like the id, without its ".N". */

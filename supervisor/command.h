@@ -29,6 +29,7 @@ int command_ps(char **argv);
 int command_pause(char **argv);
 int command_resume(char **argv);
 int command_kill(char **argv);
+int command_session(char **argv);
 int command_changes(char **argv);
 int command_diff(char **argv);
 int command_commit(char **argv);

@@ -150,9 +150,9 @@ static void emit_denied(const struct event *e, const struct decode_target *to, c
 	text_printf(t, ",\"layer\":\"%s\",\"syscall\":\"%s\"", d->layer, syscall);
 	if (d->subject.len > 0)
 		add_json_text(t,
-			      strcmp(d->layer, "network") == 0 ? "addr"
-			      : strcmp(d->layer, "files") == 0 ? "path"
-							       : "argument",
+			      strcmp(syscall, "connect") == 0 ? "addr"
+			      : d->subject.at[0] == '/'       ? "path"
+							      : "argument",
 			      &d->subject);
 	if (e->kind != EVENT_EXIT)
 		add_error(t, e->ret);
@@ -358,7 +358,7 @@ static void emit_file(const struct event *e, const struct decode_target *to,
 		emit_denied(e, to, row->name, &d);
 		return;
 	}
-	if (e->ret == -ENOENT)
+	if (e->ret == -ENOENT || (row->shape.flags & WATCH_PROBE))
 		return; /* an ordinary miss: compilers make thousands */
 	t = begin(e, to, kind);
 	add_json_text(t, "path", &path);

@@ -87,6 +87,12 @@ static bool explain_missing(const struct explain_view *v, const char *path, stru
 	/* never mount anything only to explain */
 	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
 		return false;
+	if (strcmp(path, "/etc/resolv.conf") == 0) {
+		set_path(ret, "network", "network.mode",
+			 "the session has no network, so it has no name server", path);
+		text_add(&ret->suggest, "network.allow: [{\"host\": \"the one you need\"}]");
+		return true;
+	}
 	set_path(ret, "files", "files.read",
 		 "this machine has it, but the sandbox shows only what is listed", path);
 	text_add(&ret->suggest, "files.read: [");

@@ -5,17 +5,21 @@
  * The same two processes as a run: a warden with the privileges, and this one,
  * which gives them up before it reads the first byte the agent wrote.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/base/path.h"
+#include "sandbox/store.h"
 #include "sandbox/warden.h"
 #include "supervisor/changes.h"
 #include "supervisor/command.h"
@@ -154,6 +158,8 @@ static void print_changes(const struct changes *list, bool json, const char *id)
 		}
 		if (c->is_special)
 			text_add(&t, "  (special file: never committed)");
+		if (c->target && path_link_leaves(c->path, c->target))
+			text_add(&t, "  (leads out: needs --escaping-links)");
 		if (c->is_protected)
 			text_add(&t, "  (protected: needs --protected)");
 		text_add(&t, "\n");
@@ -179,6 +185,78 @@ int command_changes(char **argv)
 	print_changes(&list, f.opt.json, f.id);
 	changes_done(&list);
 	return close_files(&f, EXIT_DONE);
+}
+
+/* `session list`: from the records, which are root's and of fixed size. */
+static void print_session(const char *id, bool json, bool first)
+{
+	struct sb_config config = { .state_dir = place_state() };
+	struct store_record rec;
+	AUTO_FD lock = -1;
+	AUTO_FD dir = -1;
+	AUTO_TEXT t = { 0 };
+	const char *state;
+	struct stat st;
+
+	if (store_load(&config, id, &rec, &dir) < 0 || fstat(dir, &st) < 0)
+		return;
+	state = store_lock(dir, &lock) == -EBUSY ? "in use" : "kept";
+	if (json) {
+		text_printf(&t, "%s{\"session\":\"%s\",\"state\":\"%s\",\"modified\":\"",
+			    first ? "" : ",", id, state);
+		text_add_time(&t, (uint64_t)st.st_mtim.tv_sec * 1000000000u);
+		text_add(&t, "\",\"workspace\":");
+		text_add_json(&t, rec.workspace, strlen(rec.workspace));
+		text_add(&t, "}");
+	} else {
+		text_printf(&t, "%-14s %-7s ", id, state);
+		text_add_safe(&t, rec.workspace, strlen(rec.workspace));
+		text_add(&t, "\n");
+	}
+	(void)fputs(t.at, stdout);
+}
+
+int command_session(char **argv)
+{
+	struct options opt = { 0 };
+	AUTO_TEXT why = { 0 };
+	char path[PATH_MAX];
+	bool first = true;
+	struct dirent *e;
+	char **rest;
+	DIR *d;
+
+	if (options_parse(list_rows, argv, false, &opt, &rest, &why) < 0)
+		return command_fail(EXIT_USAGE, "%s", why.at);
+	if (opt.help)
+		return print_help(list_rows, "session list [--json]");
+	if (!rest[0] || strcmp(rest[0], "list") != 0 || rest[1])
+		return command_fail(EXIT_USAGE, "usage: glovebox session list [--json]");
+	if (geteuid() != 0)
+		return command_fail(
+			EXIT_NOT_PERMITTED,
+			"the sessions on this machine are root's: sudo glovebox session list");
+	(void)snprintf(path, sizeof(path), "%s/sessions", place_state());
+	d = opendir(path);
+	(void)fputs(opt.json ? "{\"schema\":1,\"sessions\":["
+			     : "SESSION        STATE   WORKSPACE\n",
+		    stdout);
+	while (d && (e = readdir(d))) {
+		char id[SB_ID_MAX] = "";
+
+		if (strlen(e->d_name) >= sizeof(id))
+			continue;
+		memcpy(id, e->d_name, strlen(e->d_name));
+		if (!store_id_is_sound(id))
+			continue;
+		print_session(id, opt.json, first);
+		first = false;
+	}
+	if (d)
+		(void)closedir(d);
+	if (opt.json)
+		(void)fputs("]}\n", stdout);
+	return EXIT_DONE;
 }
 
 /* The diff is made by a program of its own, which links the library for it. */
@@ -235,8 +313,10 @@ int command_commit(char **argv)
 	else
 		status = EXIT_DONE;
 	if (status == EXIT_DONE)
-		(void)printf("%u changes %s\n", done.applied,
-			     f.opt.dry_run ? "would be applied" : "applied");
+		(void)printf("%u changes %s%s\n", done.applied,
+			     f.opt.dry_run ? "would be applied"
+					   : "applied; the session stays until: glovebox discard ",
+			     f.opt.dry_run ? "" : f.id);
 	text_done(&done.log);
 	return close_files(&f, status);
 }
@@ -258,10 +338,10 @@ int command_discard(char **argv)
 	if (r == 0)
 		r = reply.error;
 	if (r < 0)
-		return close_files(&f,
-				   command_fail(r == -EBUSY ? EXIT_CONFLICT : EXIT_FAILED,
-						"%s cannot be removed: %s%s", f.id, strerror(-r),
-						r == -EBUSY ? " (is it still running?)" : ""));
+		return close_files(&f, r == -EBUSY ? fail_scan(r)
+						   : command_fail(EXIT_FAILED,
+								  "%s cannot be removed: %s", f.id,
+								  strerror(-r)));
 	(void)printf("%s discarded\n", f.id);
 	return close_files(&f, EXIT_DONE);
 }

@@ -19,6 +19,7 @@ static const struct {
 	{ "pause", command_pause, "freeze a call, with a receipt" },
 	{ "resume", command_resume, "let it run again" },
 	{ "kill", command_kill, "end a call and all it started, with a receipt" },
+	{ "session", command_session, "list the sessions whose changes are kept" },
 	{ "changes", command_changes, "list what a session changed" },
 	{ "diff", command_diff, "show what a session changed" },
 	{ "commit", command_commit, "apply a session's changes to the workspace" },
@@ -51,9 +52,15 @@ static void fill_stdio(void)
 int main(int argc, char **argv)
 {
 	const char *names[ARRAY_SIZE(commands)];
+	static char help_option[] = "--help";
 	const char *nearest;
 
 	fill_stdio();
+	/* `help COMMAND` is `COMMAND --help` */
+	if (argc == 3 && strcmp(argv[1], "help") == 0) {
+		argv[1] = argv[2];
+		argv[2] = help_option;
+	}
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0)
 		return argc < 2 ? help(), EXIT_USAGE : help();

@@ -138,6 +138,12 @@ int policy_set_limit(struct policy *p, const char *assignment, struct text *why)
 	const char *nearest;
 	char name[32] = "";
 
+	for (size_t i = 0; !equals && i < ARRAY_SIZE(limit_rows); i++)
+		if (strcmp(assignment, limit_rows[i].name) == 0) {
+			text_printf(why, "limit %s needs a value; for example %s=%s", assignment,
+				    assignment, limit_rows[i].example);
+			return -EINVAL;
+		}
 	if (equals && (size_t)(equals - assignment) < sizeof(name))
 		memcpy(name, assignment, (size_t)(equals - assignment));
 	for (size_t i = 0; i < ARRAY_SIZE(limit_rows); i++) {
@@ -170,7 +176,8 @@ int policy_set_limit(struct policy *p, const char *assignment, struct text *why)
 	nearest = text_nearest(name, names, ARRAY_SIZE(names));
 	if (nearest)
 		text_printf(why, "; did you mean \"%s\"?", nearest);
-	text_add(why, " They are written name=value:");
+	text_add(why, nearest ? " They are" : ". They are");
+	text_add(why, " written name=value:");
 	for (size_t i = 0; i < ARRAY_SIZE(limit_rows); i++)
 		text_printf(why, " %s", limit_rows[i].name);
 	return -EINVAL;

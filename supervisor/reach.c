@@ -35,6 +35,10 @@ static int help(const struct option_row *rows, const char *usage)
 	AUTO_TEXT t = { 0 };
 
 	text_printf(&t, "usage: glovebox %s\n\n", usage);
+	if (strstr(usage, " ID"))
+		text_add(&t, "ID is a call (s-4f7k2m9q1c.1), a session (its newest call), or a "
+			     "beginning\n"
+			     "that only one of them has.\n\n");
 	options_help(rows, &t);
 	(void)fputs(t.at, stdout);
 	return 0;
@@ -101,7 +105,10 @@ int command_ps(char **argv)
 	r = client_ask_all("call.list", add_listing, &l);
 	if (r < 0) {
 		cJSON_Delete(l.calls);
-		return command_fail(EXIT_FAILED, "cannot look for supervisors: %s", strerror(-r));
+		return command_fail(r == -EACCES ? EXIT_NOT_PERMITTED : EXIT_FAILED,
+				    "what runs here cannot be asked: %s%s", strerror(-r),
+				    r == -EACCES ? " (operators are root and the group glovebox)"
+						 : "");
 	}
 	if (opt.json) {
 		char *text = cJSON_PrintUnformatted(l.calls);
@@ -160,6 +167,7 @@ static int ask(char **argv, const char *method)
 	int r;
 
 	(void)snprintf(usage, sizeof(usage), "%s ID", argv[0]);
+	/* the beginning of an id is enough while it is the only one */
 	if (options_parse(verb_rows, argv, false, &opt, &rest, &why) < 0)
 		return command_fail(EXIT_USAGE, "%s", why.at);
 	if (opt.help)

@@ -22,6 +22,21 @@ static void add_string(struct text *t, const char *key, const char *value)
 		text_add(t, "null");
 }
 
+/* Codes that never leave the kernel: a signal came, and the call begins again. */
+static const char *error_name(unsigned int error)
+{
+	static const char *const restarts[] = {
+		[0] = "ERESTARTSYS",
+		[1] = "ERESTARTNOINTR",
+		[2] = "ERESTARTNOHAND",
+		[4] = "ERESTART_RESTARTBLOCK",
+	};
+
+	if (error >= 512 && error - 512 < ARRAY_SIZE(restarts) && restarts[error - 512])
+		return restarts[error - 512];
+	return strerrorname_np((int)error);
+}
+
 static void add_outcome(const struct call *c, struct text *t)
 {
 	text_printf(t, ",\"outcome\":\"%s\"", call_outcome_names[c->outcome]);
@@ -73,7 +88,7 @@ static void add_syscalls(const struct call *c, struct text *t)
 
 			if (m->errors[i].nr != nr)
 				continue;
-			name = strerrorname_np(m->errors[i].error);
+			name = error_name(m->errors[i].error);
 			if (!open)
 				text_printf(t, "%s\"%s\":{", first ? "" : ",",
 					    profile_syscall_name(nr));
@@ -269,13 +284,14 @@ void report_say(const struct call *c, const struct changes *changes, bool all, s
 		text_printf(out, "%zu changes", changes->count);
 	else
 		text_add(out, "changes that could not be listed");
-	text_printf(out, ", %llu denials\n", (unsigned long long)denials);
+	text_printf(out, ", %llu denials", (unsigned long long)denials);
+	text_printf(out, denials > y->denial_count ? " (%u different)\n" : "\n", y->denial_count);
 	if (all && c->totals.emitted > 0)
 		say_syscalls(c, out);
 	if (all || c->totals.lost > 0)
 		text_printf(
 			out,
-			"glovebox: events: %llu seen by the kernel, %llu delivered, %llu lost\n",
+			"glovebox: records: %llu taken in the kernel, %llu delivered, %llu lost\n",
 			(unsigned long long)c->totals.emitted,
 			(unsigned long long)c->totals.delivered,
 			(unsigned long long)c->totals.lost);

@@ -194,6 +194,15 @@ static int check_options(struct run *r, struct text *why)
 		r->status_fd = (int)fd;
 		(void)fcntl(r->status_fd, F_SETFD, FD_CLOEXEC);
 	}
+	if (r->opt.events && r->opt.report && strcmp(r->opt.events, r->opt.report) == 0) {
+		text_add(why, "--events and --report name the same file");
+		return -EINVAL;
+	}
+	if ((r->opt.events && strcmp(r->opt.events, "-") == 0) ||
+	    (r->opt.report && strcmp(r->opt.report, "-") == 0)) {
+		text_add(why, "standard output is the command's own: name a file, or /dev/fd/N");
+		return -EINVAL;
+	}
 	if (r->opt.tty && !isatty(STDIN_FILENO)) {
 		text_add(why, "--tty needs a terminal as standard input");
 		return -EINVAL;

@@ -20,6 +20,11 @@
 	{                                                              \
 		.flags = WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2 \
 	}
+/* Looking is no event of its own, but what it does not find may be a denial. */
+#define PROBE(...)                                            \
+	{                                                     \
+		.flags = WATCH_PROBE, FILE_CLASS, __VA_ARGS__ \
+	}
 #define BY_FD                                                \
 	{                                                    \
 		.flags = WATCH_REPORT | WATCH_FD, FILE_CLASS \
@@ -73,6 +78,16 @@ static const struct syscall_row rows[] = {
 	{ "fchown", "file.chown", BY_FD },
 	{ "truncate", "file.truncate", PATH1() },
 	{ "ftruncate", "file.truncate", BY_FD },
+	{ "stat", "file.look", PROBE(.path = 1) },
+	{ "lstat", "file.look", PROBE(.path = 1) },
+	{ "newfstatat", "file.look", PROBE(.dir = 1, .path = 2) },
+	{ "statx", "file.look", PROBE(.dir = 1, .path = 2) },
+	{ "access", "file.look", PROBE(.path = 1) },
+	{ "faccessat", "file.look", PROBE(.dir = 1, .path = 2) },
+	{ "faccessat2", "file.look", PROBE(.dir = 1, .path = 2) },
+	{ "readlink", "file.look", PROBE(.path = 1) },
+	{ "chdir", "file.look", PROBE(.path = 1) },
+	{ "execve", "file.look", PROBE(.path = 1) },
 	{ "connect", "net.connect", ADDRESS },
 	{ "bind", "net.bind", ADDRESS },
 	{ "kill", "proc.signal", SIGNAL },

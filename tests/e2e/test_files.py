@@ -182,3 +182,11 @@ def test_holes_stay_holes_and_a_huge_file_is_listed_at_once(box):
         st = (box.ws / name).stat()
         assert st.st_size == sizes[name] and st.st_blocks * 512 < 1 << 20
     assert (box.ws / "mixed").read_bytes()[-2:] == b"x\n"
+
+
+def test_kept_sessions_are_listed(box):
+    box.sh("echo x > f")
+    done = box.command("session", "list", "--json")
+    kept = json.loads(done.stdout)["sessions"]
+    assert [(s["session"], s["state"], s["workspace"]) for s in kept] == [
+        (box.sessions()[0], "kept", str(box.ws))]

@@ -87,6 +87,15 @@ c = socket.create_connection(s.getsockname())
     assert seen["proc.exit"]["exit_code"] == 0
 
 
+def test_looking_for_what_is_hidden_is_explained_and_an_ordinary_miss_is_not(box):
+    r = box.sh("test -r /etc/shadow; stat /var/lib/dpkg; cat /etc/resolv.conf; ls /nonexistent; cd /root/.ssh; "
+               "test -e nothing; test -e /usr/nothing; true")
+    seen = {d["subject"]: d for d in r.report["denials"]}
+    assert {"/etc/shadow", "/var/lib/dpkg", "/etc/resolv.conf"} <= set(seen)
+    assert seen["/etc/resolv.conf"]["layer"] == "network"
+    assert not {"/nonexistent", "/usr/nothing", f"{box.ws}/nothing"} & set(seen)
+
+
 def test_every_system_call_is_counted(box):
     r = box.run("/usr/bin/python3", "-c", "import os\nfor i in range(5000): os.getppid()")
     assert r.report["syscalls"]["counts"]["getppid"] == 5000
@@ -189,6 +198,10 @@ def test_a_terminal_of_its_own(box):
     (["run", "--status-fd", "99", "--", "true"], 125, "--status-fd"),
     (["run", "--events", "/nonexistent/x", "--", "true"], 125, "/nonexistent/x"),
     (["run"], 125, "COMMAND"),
+    (["run", "--limit", "memory", "--", "true"], 125, "memory=2G"),
+    (["run", "--events", "-", "--", "true"], 125, "standard output"),
+    (["run", "--events", "x", "--report", "x", "--", "true"], 125, "same file"),
+    (["session"], 2, "session list"),
     (["rum"], 2, 'did you mean "run"'),
     (["kill"], 2, "usage"),
     (["kill", "s-nothing"], 3, "s-nothing"),
