@@ -29,6 +29,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/base/path.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/ids.h"
 #include "sandbox/keeper.h"
@@ -95,9 +96,7 @@ static int check_open(const struct warden *w, const struct sb_request *q)
 
 	if (!w->config->workspace)
 		return -EPERM;
-	if (q->layer == 0 || q->at[0] != '/' || q->at[1] == '\0' || q->at[SB_PATH_MAX - 1])
-		return -EINVAL;
-	if (strstr(q->at, "/../") || strstr(q->at, "//") || strstr(q->at, "/./"))
+	if (q->layer == 0 || q->at[SB_PATH_MAX - 1] || !path_is_plain(q->at))
 		return -EINVAL;
 	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
 		size_t n = strlen(taken[i]);

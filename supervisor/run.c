@@ -27,6 +27,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/base/path.h"
 #include "sandbox/warden.h"
 #include "supervisor/call.h"
 #include "supervisor/command.h"
@@ -158,9 +159,7 @@ static int check_workspace(struct run *r, struct text *why)
 	}
 	if (!r->opt.at)
 		r->opt.at = r->workspace;
-	if (r->opt.at[0] != '/' || r->opt.at[1] == '\0' || strstr(r->opt.at, "/../") ||
-	    strstr(r->opt.at, "//") || strstr(r->opt.at, "/./") ||
-	    r->opt.at[strlen(r->opt.at) - 1] == '/') {
+	if (!path_is_plain(r->opt.at)) {
 		text_add(why, "--at takes an absolute path without \"..\", like /workspace");
 		return -EINVAL;
 	}

@@ -27,3 +27,18 @@ bool path_link_leaves(const char *path, const char *target)
 	}
 	return false;
 }
+
+bool path_is_plain(const char *path)
+{
+	if (path[0] != '/')
+		return false;
+	while (*path == '/') {
+		size_t n = strcspn(++path, "/");
+
+		if (n == 0 || (n == 1 && path[0] == '.') ||
+		    (n == 2 && path[0] == '.' && path[1] == '.'))
+			return false;
+		path += n;
+	}
+	return true;
+}

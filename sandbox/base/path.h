@@ -13,4 +13,8 @@
  */
 bool path_link_leaves(const char *path, const char *target);
 
+/* Whether it is an absolute path of plain names: no "..", ".", "//" and no slash at
+ * the end. "/" itself is not. */
+bool path_is_plain(const char *path);
+
 #endif

@@ -158,6 +158,19 @@ def test_open_files_and_pids_are_limited_without_ending_the_call(box):
     assert r.out == b"64\n"
 
 
+def test_root_inside_is_nobody_outside(box):
+    r = box.sh("id -u; cat /proc/self/uid_map; grep CapEff /proc/self/status; echo x > f; ls -ln f", options=["--root"])
+    lines = r.out.decode().splitlines()
+    assert lines[0] == "0" and int(lines[1].split()[1]) >= 0x70010000
+    assert lines[2].endswith("0000000000000000") and lines[3].split()[2] == "0"
+    assert box.command("commit", box.sessions()[0]).returncode == 0
+
+
+def test_the_workspace_can_be_shown_elsewhere(box):
+    r = box.sh("pwd; echo x > f", options=["--at", "/workspace"])
+    assert r.out == b"/workspace\n" and r.report["changes"][0]["path"] == "/workspace/f"
+
+
 def test_the_environment_is_from_a_list(box):
     env = dict(box.env, SECRET="x", ANTHROPIC_API_KEY="k", LANG="C.UTF-8", LD_PRELOAD="")
     done = subprocess.run([GLOVEBOX, "run", "-q", "--env", "A=1", "--workspace", box.ws, "--", "env"],
@@ -194,6 +207,7 @@ def test_a_terminal_of_its_own(box):
     (["run", "--limit", "memory=lots", "--", "true"], 125, "memory=lots"),
     (["run", "--limit", "memroy=1G", "--", "true"], 125, 'did you mean "memory"'),
     (["run", "--at", "relative", "--", "true"], 125, "--at"),
+    (["run", "--at", "/x/..", "--", "true"], 125, "--at"),
     (["run", "--require", "everything", "--", "true"], 125, "--require"),
     (["run", "--status-fd", "99", "--", "true"], 125, "--status-fd"),
     (["run", "--events", "/nonexistent/x", "--", "true"], 125, "/nonexistent/x"),

@@ -183,6 +183,17 @@ Test(path, a_link_that_leaves_is_told_from_one_that_stays)
 	cr_assert(path_link_leaves("x", "p/q/r/up/../etc/shadow"));
 }
 
+Test(path, a_place_is_plain_or_refused)
+{
+	static const char *const bad[] = { "",      "/",     "a",  "/a/",    "//a",    "/a//b",
+					   "/a/..", "/../a", "/.", "/a/./b", "/a/../b" };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_assert_not(path_is_plain(bad[i]), "%s", bad[i]);
+	cr_assert(path_is_plain("/a"));
+	cr_assert(path_is_plain("/a/..b/.c/d.."));
+}
+
 Test(profile, a_refusal_is_explained_only_when_it_is_ours)
 {
 	uint64_t none[6] = { 0 }, alg[6] = { 38 };
