@@ -107,6 +107,13 @@ class Box:
             select.select([], [], [], 0.005)
         raise AssertionError(f"no {kind} in the stream")
 
+    def wait_file_created(self, name, process):
+        """Until the tool has made a file of this name."""
+        end = time.monotonic() + DEADLINE
+        while f'/{name}"' not in self.events_path.read_text():
+            assert time.monotonic() < end and process.poll() is None
+            select.select([], [], [], 0.005)
+
     def ps(self):
         return json.loads(self.command("ps", "--json").stdout)["calls"]
 

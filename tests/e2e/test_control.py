@@ -6,7 +6,7 @@ import os
 import pathlib
 import socket
 
-from tests.conftest import DEADLINE, end
+from tests.conftest import DEADLINE, SCALE, end
 
 COUNTER = """
 import mmap, os
@@ -68,10 +68,10 @@ def test_paused_means_frozen(box):
 
 
 def test_time_limits_stop_while_paused(box):
-    p = box.start("sleep", "1000", options=["--limit", "wall=1s"])
+    p = box.start("sleep", "1000", options=["--limit", f"wall={int(3 * SCALE)}s"])
     assert box.reach("pause")[0] == 0
     import select
-    assert not select.select([p.stdout], [], [], 1.5)[0]  # its end of file is the end
+    assert not select.select([p.stdout], [], [], 4 * SCALE)[0]  # its end of file is the end
     assert box.ps()[0]["state"] == "paused"
     assert box.reach("resume")[0] == 0
     p.communicate(timeout=DEADLINE)

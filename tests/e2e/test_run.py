@@ -307,13 +307,15 @@ def test_two_hundred_runs_leave_nothing(box):
 
 def test_ctrl_c_once_stops_and_twice_kills(box):
     import signal
-    p = box.start("sh", "-c", "trap 'exit 9' INT; while :; do sleep 0.01; done")
+    p = box.start("sh", "-c", "trap 'exit 9' INT; echo > ready; while :; do sleep 0.01; done")
+    box.wait_event("file.create", p)
     p.send_signal(signal.SIGINT)
     p.communicate(timeout=DEADLINE)
     assert p.returncode == 9
-    p = box.start("sh", "-c", "trap '' INT; while :; do sleep 0.01; done")
+    p = box.start("sh", "-c", "trap 'echo > got' INT; echo > ready; while :; do sleep 0.01; done")
+    box.wait_event("file.create", p)
     p.send_signal(signal.SIGINT)
-    box.wait_event("proc.exec")
+    box.wait_file_created("got", p)
     p.send_signal(signal.SIGINT)
     p.communicate(timeout=DEADLINE)
     assert p.returncode == 137
