@@ -59,6 +59,8 @@ enum event_flag {
 	EVENT_F_ADDR = 1 << 4, /* span PATH is a sockaddr */
 	EVENT_F_ADDR_K = 1 << 5, /* ... as the kernel copied it */
 	EVENT_F_PARTIAL = 1 << 6, /* path deeper than the walk's bound */
+	EVENT_F_OWN_FILTER = 1 << 7, /* the tool loaded a filter: it may answer itself */
+	EVENT_F_FOREIGN = 1 << 8, /* exit: inside an i386 or x32 call */
 };
 
 enum event_span {
@@ -128,6 +130,11 @@ enum watch_shape_flag {
 	WATCH_PROBE = 1 << 7, /* only failures that may be a denial */
 };
 
+enum watch_shape_more {
+	WATCH_SEND = 1 << 0, /* argument 4 is a sockaddr, 5 its length */
+	WATCH_FORGET = 1 << 1, /* it may have passed the address hook: no connect of it */
+};
+
 struct watch_shape {
 	__u8 flags; /* enum watch_shape_flag */
 	__u8 event_class; /* enum event_class */
@@ -136,7 +143,7 @@ struct watch_shape {
 	__u8 path2;
 	__u8 dir2;
 	__u8 open_flags; /* argument number + 1 of open flags */
-	__u8 reserved;
+	__u8 more; /* enum watch_shape_more */
 	__u16 deny_errno; /* errno our filter may answer with, 0: none */
 	__u16 deny_errno2; /* a second one */
 };

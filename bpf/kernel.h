@@ -127,6 +127,7 @@ struct signal_struct {
 
 struct seccomp {
 	int mode;
+	atomic_t filter_count;
 };
 
 struct thread_info {

@@ -45,6 +45,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  * that proof. After this the value is unknown to both. */
 #define forget(x) asm volatile("" : "+r"(x))
 
+/* A number from here on came through the x32 door; -1 (no call) plus one is 0. */
+#define X32_BIT 0x40000000ul
+
 enum scratch_use { SCRATCH_SYSCALL, SCRATCH_EXEC, SCRATCH_EXIT, SCRATCH_COUNT };
 
 struct scratch {
@@ -163,6 +166,10 @@ static __always_inline struct scratch *begin(__u32 use, struct watch_call *c, __
 	s->e.pid = pid_inside(task);
 	s->e.ppid = pid_inside(BPF_CORE_READ(task, real_parent));
 	s->e.nr = -1;
+	/* one is ours; since 5.9 they are counted */
+	if (bpf_core_field_exists(task->seccomp.filter_count) &&
+	    BPF_CORE_READ(task, seccomp.filter_count.counter) > 1)
+		s->e.flags |= EVENT_F_OWN_FILTER;
 	bpf_get_current_comm(s->e.comm, sizeof(s->e.comm));
 	return s;
 }
@@ -407,23 +414,28 @@ static __always_inline void read_args(struct scratch *s, struct pt_regs *regs)
 	s->e.args[5] = BPF_CORE_READ(regs, r9);
 }
 
-static __always_inline void add_sockaddr(struct scratch *s)
+static __always_inline void add_sockaddr(struct scratch *s, bool send)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct kernel_addr *k = bpf_map_lookup_elem(&watch_addrs, &id);
-	__u32 len = s->e.args[2];
+	__u64 from = send ? s->e.args[4] : s->e.args[1];
+	__u32 len = send ? s->e.args[5] : s->e.args[2];
+	__u16 family = 0;
 
 	s->e.flags |= EVENT_F_ADDR;
-	if (k) {
+	bpf_probe_read_user(&family, sizeof(family), (void *)from);
+	/* of another family it belongs to an earlier call of this thread */
+	if (k && k->family == family) {
 		__builtin_memcpy(s->e.data, k, sizeof(*k));
 		s->pos = sizeof(*k);
 		s->e.len[EVENT_SPAN_PATH] = sizeof(*k);
 		s->e.flags |= EVENT_F_ADDR_K;
-		bpf_map_delete_elem(&watch_addrs, &id);
-		return;
+	} else {
+		/* sockaddr_storage is 128 bytes */
+		add_user_bytes(s, from, len > 128 ? 128 : len, EVENT_SPAN_PATH);
 	}
-	/* sockaddr_storage is 128 bytes */
-	add_user_bytes(s, s->e.args[1], len > 128 ? 128 : len, EVENT_SPAN_PATH);
+	if (k)
+		bpf_map_delete_elem(&watch_addrs, &id);
 }
 
 /* An open is reported when it may write; `flags` only decide that, what was
@@ -485,6 +497,8 @@ static __always_inline bool wanted(const volatile struct watch_shape *shape, str
 	*ret_denied = ret < 0 && shape->deny_errno &&
 		      (ret == -(long)shape->deny_errno ||
 		       (shape->deny_errno2 && ret == -(long)shape->deny_errno2));
+	if (shape->more & WATCH_SEND)
+		return BPF_CORE_READ(regs, r8) != 0;
 	if (*ret_denied || (shape->flags & WATCH_ANY))
 		return true;
 	if (!(shape->flags & (WATCH_REPORT | WATCH_OPEN | WATCH_PROBE)))
@@ -528,8 +542,14 @@ static __always_inline void report_syscall(struct watch_call *c, struct pt_regs 
 	bool denied;
 	__u64 flags = 0;
 
-	if (!wanted(shape, regs, ret, &denied, &flags))
+	if (!wanted(shape, regs, ret, &denied, &flags)) {
+		if (shape->more & WATCH_FORGET) {
+			__u64 id = bpf_get_current_pid_tgid();
+
+			bpf_map_delete_elem(&watch_addrs, &id);
+		}
 		return;
+	}
 	s = begin(SCRATCH_SYSCALL, c, denied ? EVENT_DENIED : EVENT_SYSCALL);
 	if (!s)
 		return;
@@ -539,7 +559,7 @@ static __always_inline void report_syscall(struct watch_call *c, struct pt_regs 
 	if (shape->flags & WATCH_OPEN) {
 		fill_open(s, shape, ret, flags);
 	} else if (shape->flags & WATCH_SOCKADDR) {
-		add_sockaddr(s);
+		add_sockaddr(s, shape->more & WATCH_SEND);
 	} else if (shape->flags & WATCH_FD) {
 		s->e.flags |= EVENT_F_KERNEL;
 		add_fd_path(s, (__s32)s->e.args[0], EVENT_SPAN_PATH);
@@ -626,6 +646,7 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct watch_call *c = find_call();
 	struct signal_struct *sig;
+	struct pt_regs *regs;
 	struct scratch *s;
 
 	/* the last thread of the group speaks for it */
@@ -634,6 +655,11 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	s = begin(SCRATCH_EXIT, c, EVENT_EXIT);
 	if (!s)
 		return 0;
+	/* killed inside a call: the marks of its door are still there */
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if ((BPF_CORE_READ(task, thread_info.status) & TS_COMPAT) ||
+	    (BPF_CORE_READ(regs, orig_ax) + 1 > X32_BIT))
+		s->e.flags |= EVENT_F_FOREIGN;
 	sig = BPF_CORE_READ(task, signal);
 	s->e.ret = BPF_CORE_READ(task, exit_code);
 	s->e.args[0] = BPF_CORE_READ(task, utime) + BPF_CORE_READ(sig, utime);

@@ -533,7 +533,12 @@ static void decide_outcome(struct call *c)
 	(void)check_oom(c);
 	if (c->has_outcome)
 		return;
-	if (!c->saw_ready || !c->is_ended) {
+	if (c->saw_ready && !c->is_ended) {
+		(void)snprintf(c->by, sizeof(c->by), "somebody outside");
+		set_outcome(c, CALL_KILLED, "its init or keeper was killed while the tool ran");
+		return;
+	}
+	if (!c->saw_ready) {
 		set_outcome(c, CALL_FAILED_TO_START, "the process ended before the tool began");
 		return;
 	}

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
-#include "sandbox/base/io.h"
 #include "supervisor/place.h"
 #include "supervisor/rpc.h"
 
@@ -67,7 +66,7 @@ static int exchange(const char *instance, const char *request, cJSON **ret)
 
 	r = connect_to(instance, &fd);
 	if (r == 0)
-		r = io_write_all(fd, request, strlen(request));
+		r = send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 ? -errno : 0;
 	if (r == 0)
 		r = read_line(fd, &line);
 	if (r < 0)

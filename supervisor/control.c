@@ -40,7 +40,7 @@ struct client {
 	char name[64]; /* "uid 0" */
 	struct text in, out;
 	sd_event_source *source;
-	uint32_t answers_due; /* receipts that will come */
+	uint64_t last_ns; /* when it last said something */
 };
 
 struct control {
@@ -309,6 +309,7 @@ static int on_client(sd_event_source *s, int fd, uint32_t events, void *context)
 		drop_client(c);
 		return 0;
 	}
+	c->last_ns = io_now_ns();
 	text_add_n(&c->in, buf, (size_t)n);
 	if (c->in.failed || !serve_lines(c))
 		drop_client(c);
@@ -321,6 +322,7 @@ static bool accept_one(struct control *control)
 	AUTO_FD sock = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
+	struct client *oldest = NULL;
 	struct client *c = NULL;
 	int r;
 
@@ -333,9 +335,15 @@ static bool accept_one(struct control *control)
 	for (size_t i = 0; i < CLIENTS_MAX && !c; i++)
 		if (!control->clients[i].control)
 			c = &control->clients[i];
-	if (!c)
-		return true; /* full: the connection is closed at once */
-	*c = (struct client){ .control = control, .fd = fd_take(&sock) };
+	/* full: whoever has been silent the longest makes room */
+	for (size_t i = 0; !c && i < CLIENTS_MAX; i++)
+		if (!oldest || control->clients[i].last_ns < oldest->last_ns)
+			oldest = &control->clients[i];
+	if (!c) {
+		drop_client(oldest);
+		c = oldest;
+	}
+	*c = (struct client){ .control = control, .fd = fd_take(&sock), .last_ns = io_now_ns() };
 	(void)snprintf(c->name, sizeof(c->name), "operator (uid %u)", peer.uid);
 	r = sd_event_add_io(control->loop, &c->source, c->fd, EPOLLIN, on_client, c);
 	if (r >= 0)

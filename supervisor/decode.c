@@ -79,6 +79,9 @@ static void path_of(const struct event *e, bool second, struct text *out)
 	struct span path = get_span(e, second ? EVENT_SPAN_PATH2 : EVENT_SPAN_PATH);
 	struct span base = get_span(e, second ? EVENT_SPAN_BASE2 : EVENT_SPAN_BASE);
 
+	/* a name that could not be read is not the directory it is relative to */
+	if (path.len == 0 && (e->flags & EVENT_F_FAULT))
+		return;
 	if (e->flags & EVENT_F_KERNEL)
 		text_add_n(out, path.at, path.len);
 	else
@@ -98,6 +101,9 @@ static struct text *begin(const struct event *e, const struct decode_target *to,
 	text_printf(t, ",\"pid\":%u,\"ppid\":%u,\"host_pid\":%u,\"comm\":", e->pid, e->ppid,
 		    e->host_pid);
 	text_add_json(t, e->comm, strnlen(e->comm, sizeof(e->comm)));
+	/* a filter of its own may answer a call that never ran */
+	if (e->flags & EVENT_F_OWN_FILTER)
+		text_add(t, ",\"own_filter\":true");
 	return t;
 }
 
@@ -150,9 +156,10 @@ static void emit_denied(const struct event *e, const struct decode_target *to, c
 	text_printf(t, ",\"layer\":\"%s\",\"syscall\":\"%s\"", d->layer, syscall);
 	if (d->subject.len > 0)
 		add_json_text(t,
-			      strcmp(syscall, "connect") == 0 ? "addr"
-			      : d->subject.at[0] == '/'       ? "path"
-							      : "argument",
+			      strcmp(syscall, "connect") == 0 || strcmp(syscall, "sendto") == 0
+				      ? "addr"
+			      : d->subject.at[0] == '/' ? "path"
+							: "argument",
 			      &d->subject);
 	if (e->kind != EVENT_EXIT)
 		add_error(t, e->ret);
@@ -270,7 +277,7 @@ static bool address_of(const struct event *e, struct address *ret)
 static void emit_address(const struct event *e, const struct decode_target *to,
 			 const struct syscall_row *row)
 {
-	bool is_connect = strcmp(row->kind, "net.connect") == 0;
+	bool is_connect = strcmp(row->kind, "net.bind") != 0;
 	const char *verdict = e->ret >= 0              ? "allowed"
 			      : e->ret == -EINPROGRESS ? "in progress"
 						       : "failed";
@@ -281,6 +288,9 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 
 	if (!address_of(e, &a))
 		return;
+	/* an address that never passed the kernel's hook was not connected to */
+	if (e->ret >= 0 && a.family != AF_UNIX && is_connect && !(e->flags & EVENT_F_ADDR_K))
+		verdict = strcmp(row->kind, "net.send") == 0 ? "sent" : "unverified";
 	is_denied = e->ret < 0 && a.family != AF_UNIX &&
 		    explain_address(a.text, a.port, a.is_loopback, (int)-e->ret, &d);
 	if (is_denied)
@@ -397,7 +407,7 @@ static void emit_signal(const struct event *e, const struct decode_target *to,
 	stream_end(to->stream);
 }
 
-/* Our filter is the only one that kills, unless the tool loaded its own. */
+/* It died of SIGSYS inside a foreign call: that is our filter. */
 static void emit_killed(const struct event *e, const struct decode_target *to)
 {
 	struct denial d = {
@@ -423,7 +433,8 @@ void decode_event(const struct event *e, const struct decode_target *to)
 		return;
 	case EVENT_EXIT:
 		emit_exit(e, to);
-		if (WIFSIGNALED((int)e->ret) && WTERMSIG((int)e->ret) == SIGSYS)
+		if (WIFSIGNALED((int)e->ret) && WTERMSIG((int)e->ret) == SIGSYS &&
+		    (e->flags & EVENT_F_FOREIGN))
 			emit_killed(e, to);
 		return;
 	case EVENT_DENIED:

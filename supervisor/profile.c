@@ -418,6 +418,8 @@ static const struct profile_rule rules[] = {
 	  PROFILE_EQUAL, "TIOCSTI" },
 	{ "ioctl", EPERM, "it types into the terminal as if the user had", 1, 0xffffffff, TIOCLINUX,
 	  PROFILE_EQUAL, "TIOCLINUX" },
+	{ "ioctl", EPERM, "it loads a line discipline into the machine's kernel", 1, 0xffffffff,
+	  TIOCSETD, PROFILE_EQUAL, "TIOCSETD" },
 	{ "socket", EAFNOSUPPORT, "only unix, IPv4 and IPv6 sockets may be opened", 0, 0, 0,
 	  PROFILE_NOT_LISTED, "another family" },
 	{ "personality", EPERM, "only the standard one may be set", 0, 0, 0, PROFILE_NOT_LISTED,

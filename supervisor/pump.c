@@ -53,10 +53,12 @@ static bool write_chunk(struct pump *p)
 			return false;
 		if (n < 0) {
 			p->to_is_gone = true;
+			p->error = errno == EPIPE ? 0 : -errno;
 			break;
 		}
 		p->done += (size_t)n;
 	}
+	p->lost += p->have - p->done;
 	p->have = p->done = 0;
 	return true;
 }

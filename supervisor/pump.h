@@ -23,6 +23,8 @@ struct pump {
 	bool is_over; /* end of file, and everything written */
 	bool to_is_gone; /* nobody reads: drop what comes */
 	uint64_t bytes; /* read so far */
+	uint64_t lost; /* of those, not written */
+	int error; /* why, -errno; a reader that went away is 0 */
 	uint64_t limit; /* 0: none; at the limit on_limit is called once */
 	pump_fn on_limit, on_over;
 	void *context;

@@ -198,10 +198,11 @@ void report_make(const struct call *c, const struct changes *changes, int change
 		    (unsigned long long)c->paused_ns);
 	text_printf(out,
 		    ",\"usage\":{\"cpu_ns\":%llu,\"max_rss_bytes\":%llu,\"processes\":%llu,"
-		    "\"output_bytes\":%llu}",
+		    "\"output_bytes\":%llu,\"output_lost_bytes\":%llu}",
 		    (unsigned long long)c->cpu_used_ns, (unsigned long long)c->usage.maxrss_bytes,
 		    (unsigned long long)c->tally->execs,
-		    (unsigned long long)(c->out.bytes + c->err.bytes));
+		    (unsigned long long)(c->out.bytes + c->err.bytes),
+		    (unsigned long long)(c->out.lost + c->err.lost));
 	add_changes(c, changes, changes_error, out);
 	add_syscalls(c, out);
 	add_processes(c->tally, out);

@@ -658,6 +658,9 @@ static void finish(struct run *r)
 				    r->session.id, r->session.id, r->session.id);
 		stream_say(&r->stream, &said);
 	}
+	if (c->out.error < 0)
+		(void)command_fail(0, "%llu bytes of the command's output could not be written: %s",
+				   (unsigned long long)c->out.lost, strerror(-c->out.error));
 	r->status = exit_status(c);
 	changes_done(&changes);
 }

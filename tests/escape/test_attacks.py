@@ -479,3 +479,68 @@ open('d/new', 'w').write('n')
     done = box.command("changes", "--json", box.sessions()[0])
     got = {c["path"]: c["change"] for c in json.loads(done.stdout)["changes"]}
     assert "./d/keep" not in got and got["./d/new"] == "added"
+
+
+def test_an_address_of_an_earlier_call_is_not_given_to_a_later_one(box):
+    """M11: fast open passes the address hook without a connect."""
+    r = box.py("""
+import socket
+s = socket.socket()
+try: s.sendto(b'x', 0x20000000, ('203.0.113.9', 80))
+except OSError: pass
+u = socket.socket(socket.AF_UNIX)
+try: u.connect('/run/nosuch')
+except OSError: pass
+d = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+try: d.sendto(b'x', ('198.51.100.7', 53))
+except OSError: pass
+""")
+    connects = [e for e in r.kinds("net.connect") if e.get("path") == "/run/nosuch"]
+    assert len(connects) == 1 and connects[0]["family"] == "unix"
+    assert not [e for e in r.kinds("net.connect") if e.get("addr") == "203.0.113.9"]
+    assert {d["subject"] for d in r.denied("sendto")} == {"203.0.113.9:80", "198.51.100.7:53"}
+
+
+def test_a_filter_of_the_tools_own_marks_its_events(box):
+    """M11: a call that its filter answered never ran."""
+    r = box.run(BUILD_IN(box, "forges_calls"))
+    assert r.code == 0
+    forged = [e for e in r.events if e["kind"] in ("net.connect", "file.unlink", "proc.signal")]
+    assert forged and all(e["own_filter"] for e in forged)
+    assert not [e for e in forged if e.get("verdict") == "allowed"]
+
+
+def test_a_sigsys_of_the_tools_own_is_not_claimed(box):
+    r = box.sh("kill -SYS $$")
+    assert r.report["signal"] == "SIGSYS" and r.report["denials"] == []
+
+
+def test_an_init_killed_from_outside_is_told_as_a_kill(box):
+    p = box.start("sh", "-c", "echo > ready; exec sleep 1000")
+    init = box.wait_event("call.started")["host_pid"]
+    box.wait_file_created("ready", p)
+    os.kill(init, 9)
+    p.communicate(timeout=DEADLINE)
+    assert p.returncode == 137
+    assert json.loads(box.report_path.read_text())["outcome"] == "killed"
+
+
+def test_output_that_cannot_be_written_is_told(box):
+    words = box.words(["echo", "full"], [])
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([GLOVEBOX, *words], env=box.env, stdout=full, stderr=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, timeout=DEADLINE)
+    assert b"could not be written: No space left" in done.stderr
+    assert json.loads(box.report_path.read_text())["usage"]["output_lost_bytes"] == 5
+
+
+def test_idle_operators_do_not_lock_anybody_out(box):
+    p = box.start("sleep", "1000")
+    path = str(next(pathlib.Path(box.run_dir).iterdir()) / "operator.sock")
+    crowd = []
+    for _ in range(70):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(path)
+        crowd.append(s)
+    assert box.reach("kill")[0] == 0
+    p.communicate(timeout=DEADLINE)

@@ -102,6 +102,7 @@ Test(filter, every_forbidden_call_is_refused_with_its_errno)
 		{ "ioctl", EPERM, 0, TIOCSTI },
 		{ "ioctl", EPERM, 0, TIOCLINUX },
 		{ "ioctl", EPERM, 0, 0x100000000l | TIOCSTI },
+		{ "ioctl", EPERM, 0, TIOCSETD },
 		{ "mknod", EPERM, 0, S_IFCHR | 0600 },
 		{ "mknod", EPERM, 0, S_IFBLK | 0600 },
 		{ "clone", EPERM, CLONE_NEWUSER | SIGCHLD, 0 },
