@@ -429,16 +429,11 @@ static int arm_wall(struct call *c)
 					  on_wall, c);
 }
 
-static uint64_t read_cpu(const struct call *c)
-{
-	return leaf_number(c, SB_LEAF_CPU, "usage_usec ") * US;
-}
-
 static int on_cpu(sd_event_source *s, uint64_t now, void *context)
 {
 	struct call *c = context;
 	const struct policy *p = c->session->policy;
-	uint64_t used = read_cpu(c);
+	uint64_t used = leaf_cpu_ns(c);
 	uint64_t us;
 	char text[128];
 
@@ -572,7 +567,7 @@ static void call_finish(struct call *c)
 	if (c->state != CALL_KILLING || !c->is_empty || !c->out.is_over || !c->err.is_over)
 		return;
 	pump_done(&c->in);
-	c->cpu_used_ns = read_cpu(c);
+	c->cpu_used_ns = leaf_cpu_ns(c);
 	if (c->is_watched) {
 		monitor_drain(c->session->monitor);
 		monitor_unwatch(c->session->monitor, c->slot, &c->totals);

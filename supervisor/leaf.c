@@ -141,3 +141,8 @@ bool leaf_spin_until(const struct call *c, const char *what)
 	while (io_now_ns() < until);
 	return false;
 }
+
+uint64_t leaf_cpu_ns(const struct call *c)
+{
+	return leaf_number(c, SB_LEAF_CPU, "usage_usec ") * 1000u;
+}

@@ -28,6 +28,9 @@ uint64_t leaf_number(const struct call *c, enum sb_leaf_fd which, const char *ke
 /* Reads cgroup.events in a circle, for a moment, until it says `what`. */
 bool leaf_spin_until(const struct call *c, const char *what);
 
+/* Processor time used in it, all processes together. */
+uint64_t leaf_cpu_ns(const struct call *c);
+
 /* Processes in it, without init. */
 uint32_t leaf_processes(const struct call *c);
 
