@@ -100,9 +100,8 @@ struct sb_failure {
 enum sb_flag {
 	SB_FLAG_TTY = 1 << 0, /* the call gets a terminal of its own */
 	SB_FLAG_ROOT = 1 << 1, /* the user inside is root (0), not agent */
-	SB_FLAG_RESUME = 1 << 2, /* OPEN: the session is on disk already */
 };
-#define SB_FLAGS_KNOWN (SB_FLAG_TTY | SB_FLAG_ROOT | SB_FLAG_RESUME)
+#define SB_FLAGS_KNOWN (SB_FLAG_TTY | SB_FLAG_ROOT)
 
 struct sb_limits {
 	uint64_t memory_bytes;
@@ -139,8 +138,8 @@ enum sb_in_force {
 
 /* The fds of a reply, in this order.
  * OPEN: keeper socket, session directory, cgroup directory (for BPF links).
- * LEAF: kill, freeze, events, procs, cpu.stat, then memory events or -1 and
- *       memory peak where in_force says V2; with V1 the session's. */
+ * LEAF: those of enum sb_leaf_fd that sb_reply.leaf_fds names, in its order.
+ * START: the read end of the failure pipe. SCAN, APPLY: the child's socket. */
 enum sb_leaf_fd {
 	SB_LEAF_KILL,
 	SB_LEAF_FREEZE,

@@ -10,8 +10,8 @@
 #include "sandbox/wire.h"
 #include "supervisor/text.h"
 
-/* Changes held in memory; a layer with more is refused with a clear error
- * rather than half listed (16 fds are not kept: contents are reopened by scan). */
+/* Changes held in memory, about 200 bytes each; a layer with more is refused with
+ * a clear error rather than half listed. */
 #define CHANGES_MAX 200000
 
 enum change_type {

@@ -41,7 +41,7 @@ bool policy_is_protected(const char *path);
 extern const char *const policy_read[];
 
 /* The environment of a call as "NAME=VALUE" strings with a NUL behind each, and
- * their number. `term` may be NULL. 0 or -errno. */
+ * their number. The first of a name wins. 0 or -errno. */
 int policy_build_env(const struct policy *p, char *const *environment, struct text *ret,
 		     uint32_t *ret_count);
 
