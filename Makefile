@@ -16,15 +16,14 @@ HARDEN := -fstack-protector-strong -fPIE -Wl,-z,relro,-z,now -pie
 SAN :=
 PKGS := libseccomp libcap libnl-3.0 libnl-route-3.0 libcjson libbpf libsystemd libcrypto
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
-PKG_LIBS = $(shell pkg-config --libs $(PKGS))
+PKG_LIBS = $(shell pkg-config --libs $(PKGS)) -lm
 CPPFLAGS := -D_GNU_SOURCE -I.
 CFLAGS = -std=gnu11 $(OPT) $(WARN) $(WERROR) $(SAN) -fstack-protector-strong -fPIE -pthread
 
 SANDBOX := $(wildcard sandbox/*.c sandbox/base/*.c)
 SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c))
 LIB_OBJ := $(SANDBOX:%.c=$(B)/%.o) $(SUPERVISOR:%.c=$(B)/%.o)
-DIFF_OBJ := $(addprefix $(B)/,supervisor/diff/main.o supervisor/changes.o supervisor/text.o \
-	supervisor/policy.o sandbox/base/io.o sandbox/base/path.o sandbox/warden_ask.o)
+DIFF_OBJ := $(addprefix $(B)/,supervisor/diff/main.o supervisor/text.o sandbox/base/io.o)
 BPF_OBJ := $(B)/bpf/watch.bpf.o $(B)/bpf/feature.bpf.o
 SKEL := $(BPF_OBJ:%.bpf.o=%.skel.h)
 UNIT := $(wildcard tests/unit/*.c)
@@ -64,7 +63,7 @@ $(B)/glovebox: $(B)/supervisor/main.o $(LIB_OBJ)
 
 $(B)/glovebox-diff: $(DIFF_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(HARDEN) $^ -o $@ $(shell pkg-config --libs libgit2 libcrypto)
+	$(Q)$(CC) $(CFLAGS) $(HARDEN) $^ -o $@ $(shell pkg-config --libs libgit2)
 
 $(B)/glovebox-probe: tools/probe.c
 	$(call say,LD,$@)

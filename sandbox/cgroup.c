@@ -368,6 +368,26 @@ int cgroup_remove_session(const char *id)
 	return 0;
 }
 
+void cgroup_each_session(void (*fn)(const char *id, void *context), void *context)
+{
+	AUTO_FD root = -1;
+	AUTO_FD top = -1;
+	struct dirent *e;
+	DIR *d;
+
+	if (open_v2(&root) < 0)
+		return;
+	top = openat(root, CGROUP_TOP, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	d = top >= 0 ? fdopendir(top) : NULL;
+	if (!d)
+		return;
+	(void)fd_take(&top);
+	while ((e = readdir(d)))
+		if (e->d_type == DT_DIR && e->d_name[0] == 's')
+			fn(e->d_name, context);
+	(void)closedir(d);
+}
+
 void cgroup_session_done(struct cgroup_session *s)
 {
 	fd_done(&s->dir);

@@ -46,6 +46,9 @@ int cgroup_kill_wait(int dir, unsigned int timeout_ms);
 /* Removes the leaf, or with number 0 whatever leaves are left. */
 int cgroup_remove_leaf(const struct cgroup_session *s, uint32_t number);
 
+/* Calls `fn` for each session that has groups on this machine. */
+void cgroup_each_session(void (*fn)(const char *id, void *context), void *context);
+
 /* Removes the session's groups; v1 ones only when the keeper has ended. */
 int cgroup_remove_session(const char *id);
 

@@ -17,13 +17,14 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/store.h"
 #include "sandbox/sys.h"
 #include "sandbox/wire.h"
 
-int ids_lock_range(const char *state_dir, uint32_t hint, int *ret_lock, uint32_t *ret_first)
+static int open_ranges(const char *state_dir, int *ret_dir, int *ret_fd)
 {
 	AUTO_FD dir = -1;
-	AUTO_FD fd = -1;
+	int fd;
 
 	dir = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
@@ -31,25 +32,105 @@ int ids_lock_range(const char *state_dir, uint32_t hint, int *ret_lock, uint32_t
 	fd = openat(dir, "ranges", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
+	*ret_dir = fd_take(&dir);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int lock_byte(int fd, uint32_t n)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = n,
+		.l_len = 1,
+	};
+
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+}
+
+static int unlock_byte(int fd, uint32_t n)
+{
+	struct flock lock = {
+		.l_type = F_UNLCK,
+		.l_whence = SEEK_SET,
+		.l_start = n,
+		.l_len = 1,
+	};
+
+	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+/* Whether a session that is kept on disk has it. */
+static bool is_kept(int dir, int fd, uint32_t n)
+{
+	char id[SB_ID_MAX] = "";
+	char path[32];
+
+	if (pread(fd, id, sizeof(id), (off_t)n * SB_ID_MAX) != sizeof(id) || !store_id_is_sound(id))
+		return false;
+	(void)snprintf(path, sizeof(path), "sessions/%.12s", id);
+	return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static uint32_t hash_id(const char *id)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (; *id; id++)
+		h = (h ^ (uint8_t)*id) * 16777619u;
+	return h;
+}
+
+int ids_lock_range(const char *state_dir, const char *id, int *ret_lock, uint32_t *ret_first)
+{
+	char name[SB_ID_MAX] = "";
+	uint32_t hint = hash_id(id);
+	AUTO_FD dir = -1;
+	AUTO_FD fd = -1;
+	int r;
+
+	r = open_ranges(state_dir, &dir, &fd);
+	if (r < 0)
+		return r;
 	/* range 0 is Glovebox's own */
 	for (uint32_t i = 0; i < SB_RANGE_COUNT - 1; i++) {
 		uint32_t n = 1 + (hint + i) % (SB_RANGE_COUNT - 1);
-		struct flock lock = {
-			.l_type = F_WRLCK,
-			.l_whence = SEEK_SET,
-			.l_start = n,
-			.l_len = 1,
-		};
 
-		if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
-			*ret_lock = fd_take(&fd);
-			*ret_first = SB_RANGE_FIRST + n * SB_RANGE_SIZE;
-			return 0;
+		r = lock_byte(fd, n);
+		if (r == -EBUSY)
+			continue;
+		if (r == 0 && is_kept(dir, fd, n)) {
+			r = unlock_byte(fd, n);
+			if (r == 0)
+				continue;
 		}
-		if (errno != EAGAIN && errno != EACCES)
-			return -errno;
+		(void)snprintf(name, sizeof(name), "%s", id);
+		if (r == 0 && pwrite(fd, name, sizeof(name), (off_t)n * SB_ID_MAX) != sizeof(name))
+			r = -EIO;
+		if (r < 0)
+			return r;
+		*ret_lock = fd_take(&fd);
+		*ret_first = SB_RANGE_FIRST + n * SB_RANGE_SIZE;
+		return 0;
 	}
 	return -EUSERS;
+}
+
+int ids_lock_known(const char *state_dir, uint32_t first, int *ret_lock)
+{
+	AUTO_FD dir = -1;
+	AUTO_FD fd = -1;
+	int r;
+
+	r = open_ranges(state_dir, &dir, &fd);
+	if (r == 0)
+		r = lock_byte(fd, (first - SB_RANGE_FIRST) / SB_RANGE_SIZE);
+	if (r == 0)
+		*ret_lock = fd_take(&fd);
+	return r;
 }
 
 static int write_maps(pid_t pid, const char *uid_map, const char *gid_map)

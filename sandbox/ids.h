@@ -7,12 +7,16 @@
 #include <sys/types.h>
 
 /*
- * Locks a free range by an open file description lock on byte `n` of
- * `<state_dir>/ranges`: it is free again when the last holder of *ret_lock is
- * gone, however that happens. Gives the lock fd and the range's first id.
- * `hint` spreads sessions. 0, or -errno (-EUSERS: all are taken).
+ * Locks a free range for session `id` by an open file description lock on byte
+ * `n` of `<state_dir>/ranges`: it is free again when the last holder of *ret_lock
+ * is gone, however that happens. The session's name is written there, too: while
+ * it is kept on disk its files have these ids, so nobody else gets them. Gives
+ * the lock fd and the range's first id. 0, or -errno (-EUSERS: all are taken).
  */
-int ids_lock_range(const char *state_dir, uint32_t hint, int *ret_lock, uint32_t *ret_first);
+int ids_lock_range(const char *state_dir, const char *id, int *ret_lock, uint32_t *ret_first);
+
+/* Locks the range that a session on disk has. -EBUSY: it runs. */
+int ids_lock_known(const char *state_dir, uint32_t first, int *ret_lock);
 
 /* Writes the maps of the process `pid`: inside 0..65535 is `first` and up. */
 int ids_map_session(pid_t pid, uint32_t first);

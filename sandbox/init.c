@@ -107,6 +107,8 @@ static void reap(pid_t *tool)
 		*tool = -1;
 		say(SB_INIT_ENDED, status, &ru);
 	}
+	if (pid < 0 && errno == ECHILD)
+		say(SB_INIT_ALONE, 0, NULL);
 }
 
 static void obey(pid_t tool)

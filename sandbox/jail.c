@@ -10,6 +10,9 @@
  *	  there is owned by it, so no process inside owns a sysctl.
  *	- The user namespace is joined before the mounts are copied, so that the
  *	  copy belongs to it.
+ *	- The mounts are copied from the session, or from the call whose layer is
+ *	  shared: two overlays on one upper directory are undefined.
+ *	- The overlay works with the ids of whoever mounts it: the session's root.
  *	- PDEATHSIG is set after the ids change, which clears it, and the keeper
  *	  is looked at after that: it may have died in between.
  */
@@ -26,6 +29,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/sys.h"
 
@@ -59,9 +63,12 @@ static int make_proc(int *ret_proc)
 }
 
 /* Network, ipc and uts are the keeper's own already. */
-static int join_session(const struct jail_session *s)
+static int join_session(const struct sb_plan *plan)
 {
-	if (setns(s->userns, CLONE_NEWUSER) < 0 || setns(s->mntns, CLONE_NEWNS) < 0)
+	const struct jail_session *s = plan->session;
+	int mntns = plan->shared >= 0 ? plan->shared : s->mntns;
+
+	if (setns(s->userns, CLONE_NEWUSER) < 0 || setns(mntns, CLONE_NEWNS) < 0)
 		return -errno;
 	if (unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
 		return -errno;
@@ -69,6 +76,26 @@ static int join_session(const struct jail_session *s)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
 	return 0;
+}
+
+/* The other call's /proc goes, with its covers: ours comes in its place. */
+static int share_layers(void)
+{
+	return umount2("/proc", MNT_DETACH) < 0 && errno != EINVAL ? -errno : 0;
+}
+
+/* The keeper hands our mounts to calls that begin while we run. */
+static int show_layers(const struct sb_plan *plan, int proc)
+{
+	AUTO_FD ns = -1;
+	char done = 1;
+	int r;
+
+	r = root_mount_layers(plan->session->at, plan->layers, plan->layer_count);
+	if (r < 0)
+		return r;
+	ns = openat(proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return ns < 0 ? -errno : io_send(plan->ready, &done, sizeof(done), &ns, 1);
 }
 
 static int become_nobody_outside(const struct sb_plan *plan)
@@ -113,6 +140,7 @@ _Noreturn static void become_child(const struct sb_plan *plan)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };
 	int terminal = -1;
+	int rules = -1;
 	int proc = -1;
 	pid_t tool;
 	int r;
@@ -120,15 +148,21 @@ _Noreturn static void become_child(const struct sb_plan *plan)
 	r = make_proc(&proc);
 	if (r < 0)
 		jail_fail(plan, SB_STAGE_PROC, r);
-	r = join_session(plan->session);
+	r = join_session(plan);
 	if (r < 0)
 		jail_fail(plan, SB_STAGE_JOIN, r);
-	r = root_add_proc(proc);
-	if (r < 0)
-		jail_fail(plan, SB_STAGE_PROC, r);
 	r = become_nobody_outside(plan);
 	if (r < 0)
 		jail_fail(plan, SB_STAGE_INIT, r);
+	r = plan->shared >= 0 ? share_layers() : show_layers(plan, proc);
+	if (r < 0)
+		jail_fail(plan, SB_STAGE_LAYER, r);
+	r = landlock_make_rules(plan->session->at, plan->session->landlock_abi, &rules);
+	if (r < 0)
+		jail_fail(plan, SB_STAGE_RULES, r);
+	r = root_add_proc(proc);
+	if (r < 0)
+		jail_fail(plan, SB_STAGE_PROC, r);
 	if (plan->is_tty) {
 		r = open_terminal(plan, &terminal);
 		if (r < 0)
@@ -138,7 +172,7 @@ _Noreturn static void become_child(const struct sb_plan *plan)
 	if (tool < 0)
 		jail_fail(plan, SB_STAGE_INIT, -errno);
 	if (tool == 0)
-		jail_become_tool(plan, terminal);
+		jail_become_tool(plan, terminal, rules);
 	jail_become_init(plan, tool);
 }
 

@@ -11,7 +11,8 @@
 /* The namespaces of a session, kept alive by their fds. */
 struct jail_session {
 	int userns, mntns, netns, ipcns, utsns;
-	int landlock; /* rule set, -1 where the kernel has none */
+	const char *at; /* where the workspace is shown */
+	uint32_t landlock_abi; /* 0 where the kernel has none */
 	uint32_t flags; /* enum sb_flag */
 	struct sb_limits limits;
 	struct sock_fprog filter;
@@ -28,6 +29,12 @@ struct sb_plan {
 	int block; /* memfd: struct sb_block and strings */
 	int stdio[3]; /* not with SB_FLAG_TTY */
 	bool is_tty;
+
+	/* the workspace: of a call that shares its layers, or an overlay of our own */
+	int shared; /* mount namespace of that call, -1: mount `layers` */
+	int ready; /* socket: the mount namespace goes there when it is mounted */
+	const uint32_t *layers;
+	uint32_t layer_count;
 };
 
 /* Clones the init of a call, which becomes the tool's parent. Gives a pidfd and
@@ -36,7 +43,7 @@ int jail_start(const struct sb_plan *plan, int *ret_pidfd, pid_t *ret_pid);
 
 /* The two halves, in files of their own. Both run in the child. */
 _Noreturn void jail_become_init(const struct sb_plan *plan, pid_t tool);
-_Noreturn void jail_become_tool(const struct sb_plan *plan, int terminal);
+_Noreturn void jail_become_tool(const struct sb_plan *plan, int terminal, int rules);
 
 /* Says why and ends the child. */
 _Noreturn void jail_fail(const struct sb_plan *plan, uint32_t stage, int error);

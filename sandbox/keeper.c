@@ -11,11 +11,13 @@
  *	is killed, whatever the reason.
  *
  * Invariants it enforces itself, whoever asks: a filter always, no_new_privs
- * always, no id outside the session's range, only the configured workspace.
+ * always, no id outside the session's range, no workspace outside the roots.
  */
 #include "sandbox/keeper.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
@@ -55,13 +58,18 @@ struct keeper {
 	struct store_record record;
 	struct cgroup_session cgroup;
 	struct jail_session jail;
-	uint32_t landlock_abi;
 	int range_lock;
 	int store_lock;
 	int dir;
 	int self; /* pidfd of this process */
 	struct sock_filter filter[SB_FILTER_MAX];
 	struct keeper_call calls[KEEPER_CALLS];
+
+	/* the top layer, while a call uses it */
+	uint32_t layer; /* 0: none */
+	int layer_ready; /* socket: the call that mounts it hands its mounts over */
+	int layer_ns; /* mount namespace with it, -1: not taken yet */
+	mode_t layer_mode; /* of its root, when it was made */
 };
 
 /* What the child that builds the root says of it. */
@@ -90,45 +98,66 @@ static int load_filter(struct keeper *k, int fd)
 	return 0;
 }
 
-static uint32_t hash_id(const char *id)
+static int make_record(struct keeper *k)
 {
-	uint32_t h = 2166136261u; /* FNV-1a */
-
-	for (; *id; id++)
-		h = (h ^ (uint8_t)*id) * 16777619u;
-	return h;
-}
-
-static int open_store(struct keeper *k)
-{
+	const struct sb_request *q = k->request;
 	struct store_record *rec = &k->record;
 	AUTO_FD ws = -1;
 	struct stat st;
-	int r;
 
-	ws = sys_openat2(AT_FDCWD, k->config->workspace, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	ws = sys_openat2(AT_FDCWD, q->workspace, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 	if (ws < 0)
 		return -errno;
 	if (fstat(ws, &st) < 0)
 		return -errno;
+	/* whoever asked sees it through us, so it must be his */
+	if (q->requester != 0 && st.st_uid != q->requester)
+		return -EACCES;
 	rec->abi = SB_ABI;
-	rec->flags = k->request->flags & SB_FLAG_ROOT;
+	rec->flags = q->flags & SB_FLAG_ROOT;
 	rec->owner = st.st_uid;
 	rec->group = st.st_gid;
 	rec->device = st.st_dev;
 	rec->inode = st.st_ino;
-	memcpy(rec->at, k->request->at, sizeof(rec->at));
-	if (strlen(k->config->workspace) >= sizeof(rec->workspace))
-		return -ENAMETOOLONG;
-	(void)strncpy(rec->workspace, k->config->workspace, sizeof(rec->workspace) - 1);
-	r = store_create(k->config, k->request->session, rec, &k->dir);
+	memcpy(rec->at, q->at, sizeof(rec->at));
+	memcpy(rec->workspace, q->workspace, sizeof(rec->workspace));
+	return 0;
+}
+
+/* A new session, or one that is on disk, with its range. */
+static int open_store(struct keeper *k, uint32_t *ret_stage)
+{
+	const struct sb_request *q = k->request;
+	int r;
+
+	*ret_stage = SB_STAGE_STORE;
+	if (q->flags & SB_FLAG_KNOWN) {
+		r = store_load(k->config, q->session, &k->record, &k->dir);
+		if (r == 0)
+			r = store_lock(k->dir, &k->store_lock);
+		if (r == 0 && !warden_may_show(k->config, k->record.workspace))
+			r = -EPERM;
+		*ret_stage = SB_STAGE_RANGE;
+		return r < 0 ? r
+			     : ids_lock_known(k->config->state_dir, k->record.range,
+					      &k->range_lock);
+	}
+	*ret_stage = SB_STAGE_WORKSPACE;
+	r = make_record(k);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_RANGE;
+	r = ids_lock_range(k->config->state_dir, q->session, &k->range_lock, &k->record.range);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_STORE;
+	r = store_create(k->config, q->session, &k->record, &k->dir);
 	return r < 0 ? r : store_lock(k->dir, &k->store_lock);
 }
 
-static _Noreturn void build_in_child(struct keeper *k, const struct root_plan *plan, int sock)
+static _Noreturn void build_in_child(const struct root_plan *plan, int sock)
 {
 	struct built b = { .stage = SB_STAGE_NAMESPACES };
-	int rules = -1;
 	char go;
 
 	if (read(sock, &go, 1) != 1)
@@ -143,10 +172,10 @@ static _Noreturn void build_in_child(struct keeper *k, const struct root_plan *p
 		}
 		if (b.error == 0) {
 			b.stage = SB_STAGE_RULES;
-			b.error = landlock_make_rules(k->record.at, &rules, &b.landlock_abi);
+			b.error = landlock_abi(&b.landlock_abi);
 		}
 	}
-	(void)io_send(sock, &b, sizeof(b), &rules, rules >= 0 ? 1 : 0);
+	(void)io_send(sock, &b, sizeof(b), NULL, 0);
 	(void)!read(sock, &go, 1); /* until the namespaces have been opened */
 	_exit(0);
 }
@@ -193,7 +222,7 @@ static int build_root(struct keeper *k, const struct root_plan *plan, uint32_t *
 	pid = sys_clone3(&args);
 	if (pid == 0) {
 		(void)close(pair[0]);
-		build_in_child(k, plan, pair[1]);
+		build_in_child(plan, pair[1]);
 	}
 	r = pid < 0 ? -errno : 0;
 	(void)close(pair[1]);
@@ -206,8 +235,9 @@ static int build_root(struct keeper *k, const struct root_plan *plan, uint32_t *
 		r = r == 1 ? b.error : r == 0 ? -ECHILD : r;
 		if (r < 0)
 			*ret_stage = b.stage < SB_STAGE_COUNT ? b.stage : SB_STAGE_NAMESPACES;
-		k->landlock_abi = b.landlock_abi;
-		k->jail.landlock = count > 0 ? fds[0] : -1;
+		for (unsigned int i = 0; i < count; i++)
+			fd_done(&fds[i]);
+		k->jail.landlock_abi = b.landlock_abi;
 	}
 	if (r == 0)
 		r = open_namespaces(k, pid);
@@ -227,10 +257,14 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 		.at = k->record.at,
 		.inside = k->record.flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID,
 	};
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+		.propagation = MS_PRIVATE,
+	};
 	AUTO_FD devices = -1;
 	AUTO_FD lower = -1;
-	AUTO_FD layer = -1;
-	AUTO_FD layer_dir = -1;
+	AUTO_FD layers = -1;
+	AUTO_FD layers_dir = -1;
 	AUTO_FD shift = -1;
 	AUTO_FD ws = -1;
 	int r;
@@ -245,11 +279,11 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	if (r < 0)
 		return r;
 	*ret_stage = SB_STAGE_STORE;
-	r = store_open_layer(k->dir, &k->record, k->request->layer, true, &layer_dir);
-	if (r < 0)
-		return r;
-	layer = open_tree(layer_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (layer < 0)
+	layers_dir = openat(k->dir, "layers", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (layers_dir < 0)
+		return -errno;
+	layers = open_tree(layers_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (layers < 0 || mount_setattr(layers, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return -errno;
 	*ret_stage = SB_STAGE_DEVICES;
 	r = root_make_devices(&devices);
@@ -257,7 +291,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 		return r;
 	plan.devices = devices;
 	plan.lower = lower;
-	plan.layer = layer;
+	plan.layers = layers;
 	return build_root(k, &plan, ret_stage);
 }
 
@@ -269,15 +303,11 @@ static int open_session(struct keeper *k, int filter, uint32_t *ret_stage)
 	r = load_filter(k, filter);
 	if (r < 0)
 		return r;
-	*ret_stage = SB_STAGE_RANGE;
-	r = ids_lock_range(k->config->state_dir, hash_id(k->request->session), &k->range_lock,
-			   &k->record.range);
+	r = open_store(k, ret_stage);
 	if (r < 0)
 		return r;
-	*ret_stage = SB_STAGE_STORE;
-	r = open_store(k);
-	if (r < 0)
-		return r;
+	k->jail.at = k->record.at;
+	k->jail.flags = k->record.flags;
 	*ret_stage = SB_STAGE_CGROUP;
 	r = cgroup_open_session(&k->cgroup, k->request->session, &k->jail.limits);
 	if (r == 0)
@@ -364,6 +394,144 @@ static int serve_leaf(struct keeper *k, const struct sb_request *q, struct sb_re
 	return 0;
 }
 
+/* --- the workspace and its layers --------------------------------------- */
+
+/* A call that begins while another runs waits a moment, until that one has its
+ * mounts; longer only when the machine stands still. */
+#define LAYER_WAIT_MS 2000
+
+static bool layers_are_sound(const struct sb_request *q)
+{
+	if (q->layer_count == 0 || q->layer_count > SB_LAYERS_MAX)
+		return false;
+	for (uint32_t i = 0; i < q->layer_count; i++)
+		if (q->layers[i] == 0 || q->layers[i] > SB_LAYER_NUMBER_MAX)
+			return false;
+	return true;
+}
+
+static void forget_layer(struct keeper *k)
+{
+	fd_done(&k->layer_ready);
+	fd_done(&k->layer_ns);
+	k->layer = 0;
+}
+
+static int take_layer_ns(struct keeper *k)
+{
+	struct pollfd p = { .fd = k->layer_ready, .events = POLLIN };
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0;
+	char done;
+	int r;
+
+	if (k->layer_ns >= 0)
+		return 0;
+	if (poll(&p, 1, LAYER_WAIT_MS) <= 0)
+		return -ETIMEDOUT;
+	r = io_recv(k->layer_ready, &done, sizeof(done), fds, &count);
+	if (r <= 0 || count != 1)
+		return -ECANCELED; /* that call failed before it had them */
+	k->layer_ns = fds[0];
+	return 0;
+}
+
+/* Makes the top layer of the request, unless it is there and untouched. */
+static int make_layer(struct keeper *k, const struct sb_request *q)
+{
+	uint32_t top = q->layers[q->layer_count - 1];
+	AUTO_FD like = -1;
+	AUTO_FD upper = -1;
+	struct stat st;
+	int r = 0;
+
+	if (q->layer_count > 1)
+		r = store_open_layer(k->dir, q->layers[q->layer_count - 2], "upper", &like);
+	if (r == 0)
+		r = store_make_layer(k->dir, &k->record, top, like);
+	if (r == -EEXIST)
+		r = 0;
+	if (r == 0)
+		r = store_open_layer(k->dir, top, "upper", &upper);
+	if (r == 0 && fstat(upper, &st) < 0)
+		r = -errno;
+	if (r == 0)
+		k->layer_mode = st.st_mode;
+	return r;
+}
+
+/* *ret_ready is the call's end of the socket, to be closed after the clone. */
+static int plan_layers(struct keeper *k, const struct sb_request *q, struct sb_plan *plan,
+		       int *ret_ready)
+{
+	uint32_t top;
+	int pair[2];
+	int r;
+
+	if (!layers_are_sound(q))
+		return -EINVAL;
+	top = q->layers[q->layer_count - 1];
+	plan->shared = plan->ready = -1;
+	plan->layers = q->layers;
+	plan->layer_count = q->layer_count;
+	if (!(q->flags & SB_FLAG_FRESH)) {
+		if (k->layer != top)
+			return -ESTALE;
+		r = take_layer_ns(k);
+		plan->shared = k->layer_ns;
+		return r;
+	}
+	/* two overlays on one upper directory are undefined */
+	if (k->layer != 0)
+		return -EBUSY;
+	r = make_layer(k, q);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	k->layer = top;
+	k->layer_ready = pair[0];
+	plan->ready = *ret_ready = pair[1];
+	return 0;
+}
+
+/* Whether the calls that used it have left nothing in it, attributes included. */
+static bool layer_is_untouched(struct keeper *k)
+{
+	AUTO_FD upper = -1;
+	struct dirent *e;
+	char names[1024];
+	bool is_empty = true;
+	struct stat st;
+	ssize_t n;
+	DIR *d;
+
+	if (store_open_layer(k->dir, k->layer, "upper", &upper) < 0 || fstat(upper, &st) < 0 ||
+	    st.st_mode != k->layer_mode)
+		return false;
+	n = flistxattr(upper, names, sizeof(names));
+	for (ssize_t i = 0; i < n; i += (ssize_t)strlen(names + i) + 1)
+		is_empty &= strncmp(names + i, "user.overlay.", 13) == 0;
+	d = n >= 0 && is_empty ? fdopendir(upper) : NULL;
+	if (!d)
+		return false;
+	upper = -1;
+	while (is_empty && (e = readdir(d)))
+		is_empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+	(void)closedir(d);
+	return is_empty;
+}
+
+static bool something_runs(const struct keeper *k)
+{
+	for (size_t i = 0; i < KEEPER_CALLS; i++)
+		if (k->calls[i].number > 0 && k->calls[i].pidfd >= 0)
+			return true;
+	return false;
+}
+
+/* --- calls -------------------------------------------------------------- */
+
 /* Fds of START: init's socket, block, and without a terminal stdio. */
 static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, unsigned int count,
 		       struct sb_reply *ret, int *ret_fds, unsigned int *ret_count)
@@ -374,6 +542,7 @@ static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, u
 		.keeper = k->self,
 		.is_tty = q->flags & SB_FLAG_TTY,
 	};
+	AUTO_FD ready = -1;
 	pid_t pid = -1;
 	int pipe_fds[2];
 	int r;
@@ -381,6 +550,10 @@ static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, u
 	ret->stage = SB_STAGE_REQUEST;
 	if (!c || c->pidfd >= 0 || count != (plan.is_tty ? 2u : 5u))
 		return -EINVAL;
+	ret->stage = SB_STAGE_LAYER;
+	r = plan_layers(k, q, &plan, &ready);
+	if (r < 0)
+		return r;
 	ret->stage = SB_STAGE_CLONE;
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;
@@ -394,6 +567,8 @@ static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, u
 	(void)close(pipe_fds[1]);
 	if (r < 0) {
 		(void)close(pipe_fds[0]);
+		if (!something_runs(k))
+			forget_layer(k);
 		return r;
 	}
 	ret->pid = (uint32_t)pid;
@@ -421,9 +596,15 @@ static int retire(struct keeper *k, struct keeper_call *c)
 static int serve_retire(struct keeper *k, const struct sb_request *q, struct sb_reply *ret)
 {
 	struct keeper_call *c = q->call > 0 ? find_call(k, q->call) : NULL;
+	int r;
 
 	ret->stage = SB_STAGE_LEAF;
-	return c ? retire(k, c) : -ENOENT;
+	r = c ? retire(k, c) : -ENOENT;
+	if (r == 0 && k->layer > 0 && !something_runs(k)) {
+		ret->is_untouched = layer_is_untouched(k);
+		forget_layer(k);
+	}
+	return r;
 }
 
 static int retire_all(struct keeper *k)
@@ -488,28 +669,31 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 	static struct keeper k;
 	struct sb_reply reply = { .abi = SB_ABI };
 	pid_t warden = getppid();
+	AUTO_FD top = -1;
 	int fds[2];
 
 	k.config = config;
 	k.request = request;
 	k.cgroup = (struct cgroup_session)CGROUP_SESSION_NONE;
 	k.jail.limits = request->limits;
-	k.jail.flags = request->flags;
-	k.jail.landlock = -1;
+	k.layer_ready = k.layer_ns = -1;
 	k.range_lock = k.store_lock = k.dir = -1;
 	k.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	reply.error = k.self < 0 ? -errno : open_session(&k, filter, &reply.stage);
 	fd_done(&filter);
 	reply.range = k.record.range;
 	reply.in_force = k.cgroup.in_force;
-	reply.landlock_abi = k.landlock_abi;
-	if (k.landlock_abi > 0)
+	reply.landlock_abi = k.jail.landlock_abi;
+	if (k.jail.landlock_abi > 0)
 		reply.in_force |= SB_FORCE_LANDLOCK;
-	if (k.landlock_abi >= 6)
+	if (k.jail.landlock_abi >= 6)
 		reply.in_force |= SB_FORCE_LANDLOCK_SCOPE;
 	fds[0] = k.dir;
-	fds[1] = k.cgroup.dir;
+	/* the one all sessions' groups are in: programs attached there serve all */
+	top = openat(k.cgroup.dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fds[1] = top;
 	(void)io_send(sock, &reply, sizeof(reply), fds, reply.error == 0 ? 2 : 0);
+	fd_done(&top);
 	if (reply.error == 0)
 		while (serve_one(&k, sock))
 			;

@@ -3,8 +3,8 @@
  * sandbox/landlock.c - the second fence around the files of a session.
  *
  * Mounts already decide what exists and what is read-only; this holds even if a
- * mount were wrong. Rules are bound to inodes, so a rule set that was made once
- * in the session's root is right in every call's copy of it.
+ * mount were wrong. Rules are bound to inodes, and the workspace's is another one
+ * with each overlay, so the set is made for each call.
  */
 #include "sandbox/landlock.h"
 
@@ -33,22 +33,27 @@ static int add_rule(int rules, const char *path, uint64_t rights)
 	return sys_landlock_add(rules, &attr) < 0 ? -errno : 0;
 }
 
-int landlock_make_rules(const char *workspace, int *ret_rules, uint32_t *ret_abi)
+int landlock_abi(uint32_t *ret_abi)
+{
+	int abi = sys_landlock_create(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	if (abi < 0 && errno != ENOSYS && errno != EOPNOTSUPP)
+		return -errno;
+	*ret_abi = abi < 0 ? 0 : (uint32_t)abi;
+	return 0;
+}
+
+int landlock_make_rules(const char *workspace, uint32_t abi, int *ret_rules)
 {
 	static const char *const writable[] = { "/tmp", "/run", "/home/agent", "/dev/shm" };
 	struct sb_landlock_attr attr = { 0 };
 	uint64_t write_rights = WRITE_RIGHTS_1;
 	AUTO_FD rules = -1;
-	int abi, r;
+	int r;
 
-	abi = sys_landlock_create(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	if (abi < 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) {
-		*ret_rules = -1;
-		*ret_abi = 0;
+	*ret_rules = -1;
+	if (abi == 0)
 		return 0;
-	}
-	if (abi < 0)
-		return -errno;
 	if (abi >= 2)
 		write_rights |= LANDLOCK_ACCESS_FS_REFER;
 	if (abi >= 3)
@@ -73,6 +78,5 @@ int landlock_make_rules(const char *workspace, int *ret_rules, uint32_t *ret_abi
 	if (r < 0)
 		return r;
 	*ret_rules = fd_take(&rules);
-	*ret_abi = (uint32_t)abi;
 	return 0;
 }

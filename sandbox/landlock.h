@@ -6,11 +6,14 @@
 #include <stdint.h>
 
 /*
- * Makes the session's rule set in its own root: read and execute everywhere,
+ * Makes the rule set of a call in its own root: read and execute everywhere,
  * write below the workspace and the private directories, no abstract sockets or
- * signals to the outside where the kernel knows how. Gives an fd, or -1 with
- * *ret_abi 0 when the kernel has no Landlock. 0 or -errno.
+ * signals to the outside where the kernel knows how. `abi` is what landlock_abi()
+ * said. Gives an fd, or -1 when `abi` is 0. 0 or -errno.
  */
-int landlock_make_rules(const char *workspace, int *ret_rules, uint32_t *ret_abi);
+int landlock_make_rules(const char *workspace, uint32_t abi, int *ret_rules);
+
+/* What this kernel has; 0: none. 0 or -errno. */
+int landlock_abi(uint32_t *ret_abi);
 
 #endif

@@ -11,9 +11,12 @@
  * Order that matters
  *	- The detached trees are attached before they are opened: an fd from
  *	  before the clone points into the other mount namespace.
- *	- The overlay looks its layers up by path, in this namespace; the two
- *	  directories they are staged on are gone before the pivot.
  *	- The root turns read-only last.
+ *	- The workspace and the layers are mounted below the session's /proc,
+ *	  where the overlay of a call finds them; then the call's own /proc goes
+ *	  on top. Nobody inside has the power to take that away.
+ *	- The overlay is mounted in the call's copy, so it ends with the call:
+ *	  to unmount one costs a grace period (600 us back to back).
  */
 #include "sandbox/root.h"
 
@@ -275,65 +278,68 @@ static int add_devices(int root, const struct root_plan *plan)
 	return set_attrs(plan->devices, MOUNT_ATTR_RDONLY, 0);
 }
 
-static int join_path(char *out, size_t size, const char *a, const char *b)
-{
-	return (size_t)snprintf(out, size, "%s/%s", a, b) < size ? 0 : -ENAMETOOLONG;
-}
-
 /* A file system that cannot hold the upper directory makes an overlay that is
  * read-only, and says nothing. */
-static int check_writable(int tree)
+static int check_writable(const char *at)
 {
 	struct statvfs fs;
 
-	if (fstatvfs(tree, &fs) < 0)
+	if (statvfs(at, &fs) < 0)
 		return -errno;
 	return fs.f_flag & ST_RDONLY ? -EROFS : 0;
 }
 
-static int add_overlay(int root, const struct root_plan *plan)
+/* What the overlays of the calls are made of, and the place they will have. */
+static int add_layers(int root, const struct root_plan *plan)
 {
-	char lower[SB_PATH_MAX], upper[SB_PATH_MAX], work[SB_PATH_MAX];
-	const struct mount_option options[] = {
-		{ "lowerdir", lower },
-		{ "upperdir", upper },
-		{ "workdir", work },
-		{ "userxattr", NULL },
-		{ 0 },
-	};
-	AUTO_FD tree = -1;
 	int r;
 
-	if (mkdirat(root, ".lower", 0700) < 0 || mkdirat(root, ".layer", 0700) < 0)
+	if (mkdirat(root, "proc/w", 0700) < 0 || mkdirat(root, "proc/l", 0700) < 0)
 		return -errno;
-	r = attach(plan->lower, root, ".lower");
+	r = attach(plan->lower, root, "proc/w");
 	if (r == 0)
-		r = attach(plan->layer, root, ".layer");
-	if (r == 0)
-		r = join_path(lower, sizeof(lower), plan->config->staging, ".lower");
-	if (r == 0)
-		r = join_path(upper, sizeof(upper), plan->config->staging, ".layer/upper");
-	if (r == 0)
-		r = join_path(work, sizeof(work), plan->config->staging, ".layer/work");
-	if (r == 0)
-		r = make_mount("overlay", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, &tree);
-	if (r == 0)
-		r = check_writable(tree);
-	if (r == 0)
-		r = make_path(root, plan->at + 1, false);
-	if (r == 0)
-		r = attach(tree, root, plan->at + 1);
+		r = attach(plan->layers, root, "proc/l");
+	return r < 0 ? r : make_path(root, plan->at + 1, false);
+}
+
+int root_add_lowers(char *options, size_t size, const uint32_t *layers, uint32_t count,
+		    const char *base)
+{
+	size_t n = strlen(options);
+
+	for (uint32_t i = count; i > 0 && n < size; i--)
+		n += (size_t)snprintf(options + n, size - n, "l/%u/upper:", layers[i - 1]);
+	if (n < size)
+		n += (size_t)snprintf(options + n, size - n, "%s", base);
+	return n < size ? 0 : -E2BIG;
+}
+
+int root_mount_layers(const char *at, const uint32_t *layers, uint32_t count)
+{
+	/* mount(2): fsconfig(2) takes no more than 256 bytes of a value */
+	char options[4000] = "userxattr,lowerdir=";
+	size_t n;
+	int r;
+
+	if (count == 0)
+		return -EINVAL;
+	r = root_add_lowers(options, sizeof(options), layers, count - 1, "w");
 	if (r < 0)
 		return r;
-	if (umount2(lower, MNT_DETACH) < 0)
+	n = strlen(options);
+	n += (size_t)snprintf(options + n, sizeof(options) - n,
+			      ",upperdir=l/%u/upper,workdir=l/%u/work", layers[count - 1],
+			      layers[count - 1]);
+	if (n >= sizeof(options))
+		return -E2BIG;
+	/* the paths of the options begin here */
+	if (chdir("/proc") < 0)
 		return -errno;
-	(void)join_path(work, sizeof(work), plan->config->staging, ".layer");
-	if (umount2(work, MNT_DETACH) < 0)
+	if (mount("overlay", at, "overlay", MS_NOSUID | MS_NODEV, options) < 0)
 		return -errno;
-	if (unlinkat(root, ".lower", AT_REMOVEDIR) < 0 ||
-	    unlinkat(root, ".layer", AT_REMOVEDIR) < 0)
+	if (chdir("/") < 0)
 		return -errno;
-	return 0;
+	return check_writable(at);
 }
 
 static int pivot(int root)
@@ -383,7 +389,7 @@ int root_build(const struct root_plan *plan, uint32_t *ret_stage)
 	if (r < 0)
 		return r;
 	*ret_stage = SB_STAGE_LAYER;
-	r = add_overlay(root, plan);
+	r = add_layers(root, plan);
 	if (r < 0)
 		return r;
 	*ret_stage = SB_STAGE_PIVOT;

@@ -3,6 +3,8 @@
 #ifndef SANDBOX_ROOT_H
 #define SANDBOX_ROOT_H
 
+#include <stddef.h>
+
 #include "sandbox/wire.h"
 
 /* All a root is made of. Borrows everything. */
@@ -13,7 +15,7 @@ struct root_plan {
 	uint32_t inside; /* id of the user inside */
 	int devices; /* detached tree from root_make_devices() */
 	int lower; /* detached, id-mapped view of the workspace */
-	int layer; /* detached tree holding upper/ and work/ */
+	int layers; /* detached tree of the session's layers/ */
 };
 
 /* Makes /dev as a detached tree, while there still is the privilege to make
@@ -35,6 +37,21 @@ int root_map_workspace(int workspace, int userns, int *ret_tree);
  * *ret_stage names where it failed. 0 or -errno.
  */
 int root_build(const struct root_plan *plan, uint32_t *ret_stage);
+
+/*
+ * root_mount_layers() - show the workspace below its layers
+ *
+ * Needs:	a private copy of the session's mounts, /proc not yet covered
+ * Leaves:	an overlay at `at`; the last of `layers` takes the writes
+ *
+ * 0 or -errno (-EROFS: the file system of the state cannot hold a layer).
+ */
+int root_mount_layers(const char *at, const uint32_t *layers, uint32_t count);
+
+/* Appends "l/<n>/upper:" and so on, highest first, then `base`, to mount options.
+ * 0, or -E2BIG when a page does not hold them. */
+int root_add_lowers(char *options, size_t size, const uint32_t *layers, uint32_t count,
+		    const char *base);
 
 /* Puts `proc` at /proc and covers what must not be read. Runs in the call's
  * own copy of the session's mounts. 0 or -errno. */

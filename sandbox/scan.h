@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/* sandbox/scan.h - the change list of a layer, and a writer for the workspace. */
+/* sandbox/scan.h - the change list of layers. */
 #ifndef SANDBOX_SCAN_H
 #define SANDBOX_SCAN_H
 
-/*
- * scan_layer() - send every difference between a layer and the workspace
- *
- * Needs:	to run inside the session's user namespace
- * Leaves:	a struct sb_change for each on `sock`, SB_CHANGE_END last; the
- *		contents as fds (the layer's, then the workspace's)
- * Must not:	follow a symbolic link, cross a mount, or open a special file
- *
- * `upper` and `base` are directories. 0 or -errno (of the socket).
- */
-int scan_layer(int sock, int upper, int base);
+#include <stdint.h>
 
 /*
- * apply_changes() - write what arrives on `sock` into the workspace
+ * scan_layers() - send every difference that some layers make
  *
- * Needs:	to run as the workspace's owner, without capabilities
- * Leaves:	each struct sb_change answered with its `error`
- * Must not:	step outside `workspace`, create anything but files, directories
- *		and links, or set a bit above 0777
+ * Needs:	to run inside the session's user namespace
+ * Leaves:	a struct sb_change for each on `sock`, SB_CHANGE_END last; contents
+ *		and attributes as fds
+ * Must not:	follow a symbolic link, cross a mount, or open a special file
  *
- * Returns at end of file. 0 or -errno (of the socket).
+ * `uppers` are the roots of the layers, lowest first; `now` is the workspace with
+ * them and all below, `base` without them. All are directories, borrowed. 0 or
+ * -errno (of the socket).
  */
-int apply_changes(int sock, int workspace);
+int scan_layers(int sock, const int *uppers, uint32_t count, int now, int base);
 
 #endif

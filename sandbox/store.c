@@ -78,7 +78,9 @@ int store_create(const struct sb_config *config, const char *id, struct store_re
 		return -errno;
 	if (fchown(dir, 0, SB_SUPERVISOR_ID) < 0 || fchmod(dir, 01770) < 0)
 		return -errno;
-	if (mkdirat(dir, "layers", 0700) < 0)
+	/* the session's own root walks it, from inside its namespace */
+	if (mkdirat(dir, "layers", 0700) < 0 ||
+	    fchownat(dir, "layers", rec->range, rec->range, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	file = openat(dir, "record", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (file < 0)
@@ -131,39 +133,47 @@ static int make_owned(int parent, const char *name, uid_t owner, mode_t mode)
 	return 0;
 }
 
-int store_open_layer(int dir, const struct store_record *rec, uint32_t number, bool make,
-		     int *ret_fd)
+static void layer_path(char out[48], uint32_t number, const char *what)
+{
+	(void)snprintf(out, 48, "layers/%u%s%s", number, what ? "/" : "", what ? what : "");
+}
+
+int store_make_layer(int dir, const struct store_record *rec, uint32_t number, int like)
 {
 	uint32_t owner = rec->range + (rec->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID);
 	AUTO_FD fd = -1;
-	char path[32];
+	AUTO_FD ws = -1;
+	struct stat st;
+	char path[48];
 	int r = 0;
 
-	(void)snprintf(path, sizeof(path), "layers/%u", number);
-	if (make && mkdirat(dir, path, 0700) < 0)
+	/* the overlay's root takes its mode from the upper directory */
+	if (like < 0)
+		r = store_open_workspace(rec, &ws);
+	if (r == 0 && fstat(like < 0 ? ws : like, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	layer_path(path, number, NULL);
+	if (mkdirat(dir, path, 0700) < 0)
 		return -errno;
+	fd = sys_openat2(dir, path, O_RDONLY | O_DIRECTORY, SB_BENEATH);
+	if (fd < 0 || fchown(fd, rec->range, rec->range) < 0)
+		return -errno;
+	r = make_owned(fd, "upper", owner, st.st_mode & 0777);
+	return r < 0 ? r : make_owned(fd, "work", rec->range, 0700);
+}
+
+int store_open_layer(int dir, uint32_t number, const char *what, int *ret_fd)
+{
+	char path[48];
+	int fd;
+
+	layer_path(path, number, what);
 	fd = sys_openat2(dir, path, O_RDONLY | O_DIRECTORY, SB_BENEATH);
 	if (fd < 0)
 		return -errno;
-	if (make) {
-		AUTO_FD ws = -1;
-		struct stat st;
-
-		/* the session's own root walks it, from inside its namespace */
-		if (fchown(fd, rec->range, rec->range) < 0)
-			return -errno;
-		/* the overlay's root takes its mode from the upper directory */
-		r = store_open_workspace(rec, &ws);
-		if (r == 0 && fstat(ws, &st) < 0)
-			r = -errno;
-		if (r == 0)
-			r = make_owned(fd, "upper", owner, st.st_mode & 0777);
-		if (r == 0)
-			r = make_owned(fd, "work", rec->range, 0700);
-	}
-	if (r < 0)
-		return r;
-	*ret_fd = fd_take(&fd);
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -205,6 +215,24 @@ static int remove_tree(int parent, const char *name)
 	if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0)
 		r = -errno;
 	return r;
+}
+
+int store_open_journal(int dir, int *ret_fd)
+{
+	int fd = openat(dir, "journal", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int store_drop_layer(int dir, uint32_t number)
+{
+	char path[48];
+
+	layer_path(path, number, NULL);
+	return remove_tree(dir, path);
 }
 
 int store_remove(const struct sb_config *config, const char *id)

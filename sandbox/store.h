@@ -12,8 +12,9 @@
 /*
  * <state>/sessions/<id>/		root, group of the supervisor, 01770
  *	record				root, 0600: struct store_record
- *	layers/				root, 0700
- *	layers/<n>/{upper,work}		the session's; upper is the agent's
+ *	layers/				the session's root, 0700
+ *	layers/<n>/{upper,work}	the session's; upper is the agent's
+ *	journal				of a commit that has not ended
  *	session.json, events/, ...	the supervisor's
  *
  * The sticky bit keeps the supervisor from replacing what is root's.
@@ -45,9 +46,20 @@ int store_create(const struct sb_config *config, const char *id, struct store_re
 int store_load(const struct sb_config *config, const char *id, struct store_record *ret_rec,
 	       int *ret_dir);
 
-/* Opens layer `number` as a directory; makes it when asked to. */
-int store_open_layer(int dir, const struct store_record *rec, uint32_t number, bool make,
-		     int *ret_fd);
+/* Makes layer `number`, empty; its root takes the mode of `like` (a directory), or
+ * of the workspace with -1. 0 or -errno. */
+int store_make_layer(int dir, const struct store_record *rec, uint32_t number, int like);
+
+/* Opens `what` ("upper", "work") of a layer. 0 or -errno. */
+int store_open_layer(int dir, uint32_t number, const char *what, int *ret_fd);
+
+/* Opens the journal of a commit for reading and writing; makes it when it is not
+ * there. The writer of the workspace gets it, who may be anybody: 0600, root's, by
+ * fd only. 0 or -errno. */
+int store_open_journal(int dir, int *ret_fd);
+
+/* Removes a layer and all in it. */
+int store_drop_layer(int dir, uint32_t number);
 
 /*
  * Holds the session on disk: whoever runs it, commits it or removes it. The lock

@@ -42,6 +42,7 @@
 struct tool {
 	const struct sb_plan *plan;
 	int terminal;
+	int rules;
 	char **argv;
 	char **envp;
 	const char *cwd;
@@ -193,11 +194,9 @@ static int enter_directory(struct tool *t)
 
 static int restrict_landlock(struct tool *t)
 {
-	int rules = t->plan->session->landlock;
-
-	if (rules < 0)
+	if (t->rules < 0)
 		return 0; /* the kernel has none; the reply of OPEN said so */
-	return sys_landlock_restrict(rules) < 0 ? -errno : 0;
+	return sys_landlock_restrict(t->rules) < 0 ? -errno : 0;
 }
 
 static int load_filter(struct tool *t)
@@ -269,9 +268,9 @@ static const struct {
 	{ SB_STAGE_EXEC, exec_tool },
 };
 
-_Noreturn void jail_become_tool(const struct sb_plan *plan, int terminal)
+_Noreturn void jail_become_tool(const struct sb_plan *plan, int terminal, int rules)
 {
-	struct tool t = { .plan = plan, .terminal = terminal };
+	struct tool t = { .plan = plan, .terminal = terminal, .rules = rules };
 
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
 		int r = stages[i].run(&t);

@@ -27,17 +27,16 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "sandbox/apply.h"
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "sandbox/base/path.h"
 #include "sandbox/cgroup.h"
-#include "sandbox/ids.h"
 #include "sandbox/keeper.h"
 #include "sandbox/privs.h"
-#include "sandbox/root.h"
-#include "sandbox/scan.h"
 #include "sandbox/store.h"
 #include "sandbox/sys.h"
+#include "sandbox/view.h"
 
 /* One range of user ids each, and range 0 is ours. */
 #define WARDEN_SESSIONS (SB_RANGE_COUNT - 1)
@@ -86,18 +85,48 @@ static int serve_attach(struct warden *w, const struct sb_request *q, const int 
 	return 0;
 }
 
-/* Only the configured workspace, shown at an absolute place that is not part of
- * what every root has. */
+static bool is_at_or_below(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	if (n == 1)
+		return true; /* "/" */
+	return strncmp(path, top, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+bool warden_may_show(const struct sb_config *config, const char *workspace)
+{
+	const char *own[] = { config->state_dir, config->run_dir, config->staging };
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		if (own[i] &&
+		    (is_at_or_below(own[i], workspace) || is_at_or_below(workspace, own[i])))
+			return false;
+	for (size_t i = 0; i < SB_ROOTS_MAX && config->roots[i]; i++)
+		if (is_at_or_below(workspace, config->roots[i]))
+			return true;
+	return false;
+}
+
+/* A workspace in the roots, shown at an absolute place that is not part of what
+ * every root has. */
 static int check_open(const struct warden *w, const struct sb_request *q)
 {
 	static const char *const taken[] = { "/proc", "/dev",  "/sys", "/etc",  "/usr",
 					     "/bin",  "/sbin", "/lib", "/lib64" };
 	const struct sb_limits *l = &q->limits;
 
-	if (!w->config->workspace)
-		return -EPERM;
-	if (q->layer == 0 || q->at[SB_PATH_MAX - 1] || !path_is_plain(q->at))
+	if (l->memory_bytes < SB_MEMORY_MIN || l->pids == 0 || l->pids > SB_PIDS_MAX ||
+	    l->open_files < 8 || l->open_files > SB_NOFILE_MAX || l->cpu_milli == 0 ||
+	    l->cpu_milli > SB_CPU_MILLI_MAX || l->tmp_bytes == 0)
+		return -ERANGE;
+	if (q->flags & SB_FLAG_KNOWN)
+		return 0; /* its record says what it shows; the keeper asks again */
+	if (q->workspace[SB_PATH_MAX - 1] || !path_is_plain(q->workspace) ||
+	    q->at[SB_PATH_MAX - 1] || !path_is_plain(q->at))
 		return -EINVAL;
+	if (!warden_may_show(w->config, q->workspace))
+		return -EPERM;
 	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
 		size_t n = strlen(taken[i]);
 
@@ -105,10 +134,6 @@ static int check_open(const struct warden *w, const struct sb_request *q)
 		    (i < 3 && strncmp(q->at, taken[i], n) == 0 && q->at[n] == '/'))
 			return -EEXIST;
 	}
-	if (l->memory_bytes < SB_MEMORY_MIN || l->pids == 0 || l->pids > SB_PIDS_MAX ||
-	    l->open_files < 8 || l->open_files > SB_NOFILE_MAX || l->cpu_milli == 0 ||
-	    l->cpu_milli > SB_CPU_MILLI_MAX || l->tmp_bytes == 0)
-		return -ERANGE;
 	return 0;
 }
 
@@ -182,63 +207,37 @@ static int serve_closed(struct warden *w, const struct sb_request *q, const int 
 	return s ? end_session(s) : -ENOENT;
 }
 
-static _Noreturn void scan_child(const struct store_record *rec, int dir, uint32_t layer, int sock)
+static _Noreturn void files_child(struct warden *w, const struct sb_request *q,
+				  const struct store_record *rec, int dir, int journal, int lock,
+				  int sock)
 {
-	AUTO_FD shift = -1;
-	AUTO_FD userns = -1;
-	AUTO_FD tree = -1;
-	AUTO_FD layer_dir = -1;
-	AUTO_FD upper = -1;
-	AUTO_FD ws = -1;
-	uint32_t inside = rec->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID;
 	struct sb_change failed = { .kind = SB_CHANGE_UNREAD };
-	int r;
+	int r = -EINVAL;
 
-	r = store_open_workspace(rec, &ws);
-	if (r == 0)
-		r = ids_open_shift(rec->range, rec->owner, rec->group, inside, &shift);
-	if (r == 0)
-		r = root_map_workspace(ws, shift, &tree);
-	if (r == 0)
-		r = store_open_layer(dir, rec, layer, false, &layer_dir);
-	if (r == 0) {
-		upper = openat(layer_dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		r = upper < 0 ? -errno : ids_open_session(rec->range, &userns);
-	}
-	if (r == 0 &&
-	    (setns(userns, CLONE_NEWUSER) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
-		r = -errno;
-	if (r == 0)
-		r = scan_layer(sock, upper, tree);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (q->verb == SB_VERB_SCAN)
+		r = view_scan(w->config, rec, dir, q, sock);
+	else if (q->verb == SB_VERB_SQUASH)
+		r = view_squash(rec, dir, q, sock);
+	else if (q->verb == SB_VERB_DROP)
+		r = view_drop(dir, q, sock);
+	else
+		r = apply_start(rec, q->verb == SB_VERB_RECOVER, q->session, journal, sock);
 	failed.error = r;
 	if (r < 0)
 		(void)io_send(sock, &failed, sizeof(failed), NULL, 0);
+	/* before the socket: its end tells that the lock is free */
+	fd_done(&lock);
 	_exit(r < 0);
 }
 
-static _Noreturn void apply_child(const struct store_record *rec, int sock)
-{
-	AUTO_FD ws = -1;
-	struct sb_change failed = { .kind = SB_CHANGE_UNREAD };
-	int r;
-
-	(void)umask(022);
-	r = store_open_workspace(rec, &ws);
-	if (r == 0)
-		r = privs_become(rec->owner, rec->group);
-	if (r == 0)
-		r = apply_changes(sock, ws);
-	failed.error = r;
-	if (r < 0)
-		(void)io_send(sock, &failed, sizeof(failed), NULL, 0);
-	_exit(r < 0);
-}
-
-/* Both are children with a socket to the supervisor, and end by themselves. */
+/* All are children with a socket to the supervisor, and end by themselves. */
 static int serve_files(struct warden *w, const struct sb_request *q, const int *fds,
 		       unsigned int count, struct answer *a)
 {
 	static struct store_record rec;
+	bool writes = q->verb == SB_VERB_APPLY || q->verb == SB_VERB_RECOVER;
+	AUTO_FD journal = -1;
 	AUTO_FD dir = -1;
 	AUTO_FD lock = -1;
 	int pair[2];
@@ -248,10 +247,15 @@ static int serve_files(struct warden *w, const struct sb_request *q, const int *
 	(void)fds;
 	(void)count;
 	a->reply.stage = SB_STAGE_STORE;
+	if (q->layer_count > SB_LAYERS_MAX || q->layer_first > q->layer_count)
+		return -EINVAL;
 	r = store_load(w->config, q->session, &rec, &dir);
-	/* what is written must not change meanwhile; the writer keeps the lock */
-	if (r == 0 && q->verb == SB_VERB_APPLY)
+	/* what is read and written must not change meanwhile; the child keeps the
+	 * lock. While a keeper of ours has it, the supervisor knows who does what. */
+	if (r == 0 && q->verb != SB_VERB_SCAN && !find_session(w, q->session))
 		r = store_lock(dir, &lock);
+	if (r == 0 && writes)
+		r = store_open_journal(dir, &journal);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -260,9 +264,7 @@ static int serve_files(struct warden *w, const struct sb_request *q, const int *
 	if (pid == 0) {
 		leave_warden(w);
 		(void)close(pair[0]);
-		if (q->verb == SB_VERB_SCAN)
-			scan_child(&rec, dir, q->layer, pair[1]);
-		apply_child(&rec, pair[1]);
+		files_child(w, q, &rec, dir, journal, lock, pair[1]);
 	}
 	r = pid < 0 ? -errno : 0;
 	(void)close(pair[1]);
@@ -300,7 +302,9 @@ static const struct {
 } verbs[SB_VERB_COUNT] = {
 	[SB_VERB_ATTACH] = { serve_attach, false }, [SB_VERB_OPEN] = { serve_open, true },
 	[SB_VERB_CLOSED] = { serve_closed, true },  [SB_VERB_SCAN] = { serve_files, true },
-	[SB_VERB_APPLY] = { serve_files, true },    [SB_VERB_REMOVE] = { serve_remove, true },
+	[SB_VERB_APPLY] = { serve_files, true },    [SB_VERB_RECOVER] = { serve_files, true },
+	[SB_VERB_SQUASH] = { serve_files, true },   [SB_VERB_DROP] = { serve_files, true },
+	[SB_VERB_REMOVE] = { serve_remove, true },
 };
 
 static int serve(struct warden *w, const struct sb_request *q, const int *fds, unsigned int count,
@@ -373,6 +377,29 @@ static int keep_needed(void)
 	return r;
 }
 
+/* Groups of sessions that nobody holds: somebody killed warden and keeper both. */
+static void sweep_one(const char *id, void *context)
+{
+	struct warden *w = context;
+	char name[SB_ID_MAX] = "";
+	struct store_record rec;
+	AUTO_FD lock = -1;
+	AUTO_FD dir = -1;
+
+	if (strlen(id) >= sizeof(name))
+		return;
+	memcpy(name, id, strlen(id));
+	if (store_id_is_sound(name) && store_load(w->config, name, &rec, &dir) == 0 &&
+	    store_lock(dir, &lock) == 0)
+		(void)cgroup_remove_session(name);
+}
+
+static void sweep(struct warden *w)
+{
+	if (w->config->run_dir)
+		cgroup_each_session(sweep_one, w);
+}
+
 static _Noreturn void warden_main(struct warden *w)
 {
 	struct rlimit files;
@@ -392,6 +419,7 @@ static _Noreturn void warden_main(struct warden *w)
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    keep_needed() < 0)
 		_exit(1);
+	sweep(w);
 	for (;;) {
 		struct answer a = { .reply = { .abi = SB_ABI } };
 

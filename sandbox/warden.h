@@ -3,6 +3,7 @@
 #ifndef SANDBOX_WARDEN_H
 #define SANDBOX_WARDEN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "sandbox/wire.h"
@@ -20,6 +21,10 @@ int warden_start(const struct sb_config *config, int *ret_sock, pid_t *ret_pid);
  * warden itself says is in ret->error. */
 int warden_ask(int sock, const struct sb_request *q, const int *fds, unsigned int count,
 	       struct sb_reply *ret, int *ret_fds, unsigned int *ret_count);
+
+/* Whether a workspace lies in one of the roots, and neither holds nor lies in what
+ * is Glovebox's own. Text only: the opening follows no link. */
+bool warden_may_show(const struct sb_config *config, const char *workspace);
 
 /* Removes the sockets of an instance and their directory. */
 void warden_remove_run_dir(const char *path);

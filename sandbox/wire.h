@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SB_ABI 1u
+#define SB_ABI 2u
 #define SB_ID_MAX 16 /* "s-" and 10 characters, NUL, padding */
 #define SB_PATH_MAX 4096 /* PATH_MAX */
 #define SB_ERROR_MAX 4095 /* largest errno a kernel answers with */
@@ -38,15 +38,21 @@
 #define SB_CPU_MILLI_MAX 1024000u /* 1,024 cpus */
 #define SB_FILTER_MAX 4096u /* BPF_MAXINSNS */
 #define SB_BLOCK_MAX (6u << 20) /* the kernel's own bound on argv + env */
+#define SB_LAYERS_MAX 64u /* of one session; long before, they are squashed */
+#define SB_LAYER_NUMBER_MAX 9999999u /* so that a page of mount options holds them */
+#define SB_XATTRS_MAX 65536u /* of one file, packed; the kernel's own bound on one */
 
 enum sb_verb {
 	SB_VERB_NONE = 0,
 	/* of the warden */
 	SB_VERB_ATTACH, /* a program fd becomes a link fd */
-	SB_VERB_OPEN, /* a session: namespaces, root, layer; gives its keeper */
+	SB_VERB_OPEN, /* a session: namespaces, root; gives its keeper */
 	SB_VERB_CLOSED, /* the keeper has ended: remove what it could not */
-	SB_VERB_SCAN, /* walk the layers of a session that is not running */
-	SB_VERB_APPLY, /* a writer for its workspace */
+	SB_VERB_SCAN, /* what some of its layers change */
+	SB_VERB_APPLY, /* a writer for its workspace, with a journal */
+	SB_VERB_RECOVER, /* finish or undo what a journal holds */
+	SB_VERB_SQUASH, /* the lower of two layers takes the upper one in */
+	SB_VERB_DROP, /* layers nobody needs any more */
 	SB_VERB_REMOVE, /* its files on disk */
 	/* of a keeper */
 	SB_VERB_LEAF, /* a cgroup for the next call */
@@ -100,8 +106,10 @@ struct sb_failure {
 enum sb_flag {
 	SB_FLAG_TTY = 1 << 0, /* the call gets a terminal of its own */
 	SB_FLAG_ROOT = 1 << 1, /* the user inside is root (0), not agent */
+	SB_FLAG_KNOWN = 1 << 2, /* OPEN: the session is on disk already */
+	SB_FLAG_FRESH = 1 << 3, /* START: make and mount the top layer; else share it */
 };
-#define SB_FLAGS_KNOWN (SB_FLAG_TTY | SB_FLAG_ROOT)
+#define SB_FLAGS_KNOWN (SB_FLAG_TTY | SB_FLAG_ROOT | SB_FLAG_KNOWN | SB_FLAG_FRESH)
 
 struct sb_limits {
 	uint64_t memory_bytes;
@@ -119,10 +127,15 @@ struct sb_request {
 	uint32_t flags; /* enum sb_flag */
 	uint32_t call; /* LEAF, START, RETIRE: number of the call */
 	uint32_t attach_type; /* ATTACH: 0 for a tracepoint, else enum bpf_attach_type */
-	uint32_t layer; /* OPEN, SCAN: number of the top layer, from 1 */
+	uint32_t requester; /* OPEN: uid whose workspace it must be; 0: anybody's */
+	uint32_t layer_count; /* of `layers` */
+	uint32_t layer_first; /* SCAN: index of the lowest one that is asked about */
+	uint32_t layers[SB_LAYERS_MAX]; /* START, SCAN, SQUASH, DROP: numbers, lowest first */
+	uint32_t reserved;
 	struct sb_limits limits;
 	char session[SB_ID_MAX];
-	char at[SB_PATH_MAX]; /* OPEN: where the workspace is shown */
+	char workspace[SB_PATH_MAX]; /* OPEN: on the machine */
+	char at[SB_PATH_MAX]; /* OPEN: where it is shown */
 };
 
 /* What of the limits the kernel really enforces, in sb_reply.in_force. */
@@ -137,7 +150,8 @@ enum sb_in_force {
 };
 
 /* The fds of a reply, in this order.
- * OPEN: keeper socket, session directory, cgroup directory (for BPF links).
+ * OPEN: keeper socket; later, from it: session directory, cgroup directory (for
+ * BPF links).
  * LEAF: those of enum sb_leaf_fd that sb_reply.leaf_fds names, in its order.
  * START: the read end of the failure pipe. SCAN, APPLY: the child's socket. */
 enum sb_leaf_fd {
@@ -162,6 +176,8 @@ struct sb_reply {
 	uint32_t range; /* OPEN: first id of the session's range */
 	uint32_t leaf_fds; /* LEAF: bit n: enum sb_leaf_fd n is among the fds */
 	uint32_t landlock_abi; /* OPEN: 0 when the kernel has none */
+	uint32_t is_untouched; /* RETIRE: nothing is in the top layer */
+	uint32_t reserved;
 };
 
 /* Between init and the supervisor, over their own socket. */
@@ -169,6 +185,7 @@ enum sb_init_kind {
 	SB_INIT_TERMINAL = 1, /* to the supervisor: the master comes with it */
 	SB_INIT_STARTED, /* value: the tool's pid inside */
 	SB_INIT_ENDED, /* value: wait status of the tool */
+	SB_INIT_ALONE, /* after that: what it had left running has ended, too */
 	SB_INIT_GO, /* to init: the monitor knows you */
 	SB_INIT_SIGNAL, /* to init: send `value` to the tool */
 };
@@ -199,6 +216,8 @@ enum sb_change_kind {
 	SB_CHANGE_GONE, /* removed */
 	SB_CHANGE_SPECIAL, /* fifo, socket, device: never applied */
 	SB_CHANGE_UNREAD, /* exists, but could not be read: `error` */
+	SB_CHANGE_SAME, /* writer: a second name of the file at `target` */
+	SB_CHANGE_COMMIT, /* writer: do all that was sent, or nothing */
 };
 
 struct sb_change {
@@ -206,26 +225,42 @@ struct sb_change {
 	uint32_t mode; /* st_mode of what is there now */
 	uint32_t base_mode; /* st_mode of what the workspace had, 0: nothing */
 	int32_t error; /* the writer's answer: 0 or -errno */
-	uint32_t has_base_fd; /* fd 1 holds the workspace's content */
+	uint32_t has_fd; /* the content comes along */
+	uint32_t has_base_fd; /* after it, the content below */
+	uint32_t has_xattrs; /* last, a memfd: struct sb_xattr, name, value, and so on */
+	uint32_t xattrs_differ;
 	uint32_t allow_escape; /* writer: a symlink may leave the workspace */
+	uint32_t links; /* names of this file in its layer */
+	uint64_t inode; /* there */
 	uint64_t size;
 	uint64_t base_size;
 	int64_t mtime_s;
 	int64_t base_mtime_s;
 	uint32_t mtime_ns;
 	uint32_t base_mtime_ns;
+	int64_t base_ctime_s;
+	uint32_t base_ctime_ns;
+	uint32_t reserved;
 	char path[SB_PATH_MAX]; /* relative to the workspace */
 	char target[SB_PATH_MAX];
 	char base_target[SB_PATH_MAX];
 };
 
+/* One extended attribute: its name and its value follow, not NUL-terminated. */
+struct sb_xattr {
+	uint16_t name_len;
+	uint16_t reserved;
+	uint32_t value_len;
+};
+
 /* What the warden may touch: decided by whoever started it, before the fork. */
 #define SB_READ_MAX 64
+#define SB_ROOTS_MAX 32
 struct sb_config {
 	const char *state_dir; /* holds sessions/ */
 	const char *run_dir; /* of this instance; removed at the end, NULL: none */
 	const char *staging; /* an empty directory to build roots on */
-	const char *workspace; /* the only one this warden may show, NULL: none */
+	const char *roots[SB_ROOTS_MAX]; /* workspaces are these or below; NULL ends */
 	const char *read[SB_READ_MAX]; /* shown read-only, ends with NULL */
 };
 

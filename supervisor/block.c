@@ -12,7 +12,8 @@
 #include "sandbox/base/io.h"
 #include "sandbox/wire.h"
 
-int block_make(const char *const *argv, const struct policy *policy, const char *cwd, int *ret_fd)
+int block_make(const char *const *argv, const char *const *own, const struct policy *policy,
+	       const char *cwd, int *ret_fd)
 {
 	AUTO_FD fd = -1;
 	AUTO_TEXT strings = { 0 };
@@ -23,7 +24,7 @@ int block_make(const char *const *argv, const struct policy *policy, const char 
 	text_add_n(&strings, cwd, strlen(cwd) + 1);
 	for (const char *const *a = argv; *a; a++, head.argc++)
 		text_add_n(&strings, *a, strlen(*a) + 1);
-	r = policy_build_env(policy, environ, &env, &head.envc);
+	r = policy_build_env(policy, own, environ, &env, &head.envc);
 	if (r < 0)
 		return r;
 	text_add_n(&strings, env.at, env.len);

@@ -6,7 +6,8 @@
 #include "supervisor/policy.h"
 
 /* Makes the sealed memfd that the tool's own process reads (struct sb_block).
- * Gives the fd. 0, -E2BIG: longer than the kernel takes, or -errno. */
-int block_make(const char *const *argv, const struct policy *policy, const char *cwd, int *ret_fd);
+ * `env` ("NAME=VALUE", ends with NULL, or NULL) wins over the policy's. Gives the fd. 0, -E2BIG: longer than the kernel takes, or -errno. */
+int block_make(const char *const *argv, const char *const *env, const struct policy *policy,
+	       const char *cwd, int *ret_fd);
 
 #endif

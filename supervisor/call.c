@@ -32,7 +32,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
-#include "supervisor/block.h"
+#include "supervisor/call_inner.h"
 #include "supervisor/leaf.h"
 #include "supervisor/session.h"
 
@@ -40,15 +40,11 @@
 #define LOOK_AGAIN_US 500u
 /* A pause not complete by then is reported as "pausing", with what blocks it. */
 #define PAUSE_REPORT_NS (250ull * 1000 * 1000)
-/* How often processor time is compared with its limit, at the least. */
-#define CPU_LOOK_MIN_US 20000u
-#define CPU_LOOK_MAX_US 1000000u
-#define US 1000u
 #define TO(s) (1u << (s))
 /* A call that was stopped has this long to get rid of its output. */
 #define DRAIN_US (2u * 1000 * 1000)
 
-static int call_set_state(struct call *c, enum call_state to)
+int call_set_state(struct call *c, enum call_state to)
 {
 	if (!(call_next[c->state] & TO(to)))
 		return -EPROTO;
@@ -56,25 +52,29 @@ static int call_set_state(struct call *c, enum call_state to)
 	return 0;
 }
 
-static struct stream_call who(const struct call *c)
+struct stream_call call_who(const struct call *c)
 {
-	return (struct stream_call){ .number = c->number, .agent_call_id = c->agent_call_id };
+	return (struct stream_call){
+		.number = c->number,
+		.agent_call_id = c->request.agent_call_id,
+		.step = c->request.step,
+	};
 }
 
-static struct text *begin(struct call *c, const char *kind)
+struct text *call_begin(struct call *c, const char *kind)
 {
-	struct stream_call w = who(c);
+	struct stream_call w = call_who(c);
 
 	return stream_begin(c->session->stream, kind, &w, 0);
 }
 
-static void add_text(struct text *t, const char *key, const char *value)
+void call_add_text(struct text *t, const char *key, const char *value)
 {
 	text_printf(t, ",\"%s\":", key);
 	text_add_json(t, value, strlen(value));
 }
 
-static struct text *begin_human(struct call *c, const char *what)
+struct text *call_begin_human(struct call *c, const char *what)
 {
 	struct text *h = stream_human(c->session->stream, STREAM_NORMAL);
 
@@ -83,7 +83,7 @@ static struct text *begin_human(struct call *c, const char *what)
 	return h;
 }
 
-static void end(struct call *c)
+void call_end(struct call *c)
 {
 	stream_end(c->session->stream);
 	stream_flush(c->session->stream);
@@ -94,7 +94,7 @@ static uint64_t paused_until(const struct call *c, uint64_t now)
 	return c->paused_ns + (c->paused_since_ns ? now - c->paused_since_ns : 0);
 }
 
-static uint64_t active_ns(const struct call *c, uint64_t now)
+uint64_t call_active_ns(const struct call *c, uint64_t now)
 {
 	return now - c->started_ns - paused_until(c, now);
 }
@@ -126,7 +126,6 @@ static void tell_waiters(struct call *c, enum call_state reached,
 	}
 }
 
-static void call_finish(struct call *c);
 static int on_look_again(sd_event_source *s, uint64_t now, void *context);
 
 static int look_again(struct call *c)
@@ -151,13 +150,13 @@ static void became_paused(struct call *c)
 	struct text *t, *h;
 
 	(void)call_set_state(c, CALL_PAUSED);
-	t = begin(c, "call.paused");
-	add_text(t, "by", c->by);
+	t = call_begin(c, "call.paused");
+	call_add_text(t, "by", c->by);
 	text_printf(t, ",\"receipt\":{\"frozen\":1,\"ns\":%llu}", (unsigned long long)receipt.ns);
-	h = begin_human(c, "paused");
+	h = call_begin_human(c, "paused");
 	if (h)
 		text_printf(h, " by %s: frozen after %.3f ms\n", c->by, (double)receipt.ns / 1e6);
-	end(c);
+	call_end(c);
 	tell_waiters(c, CALL_PAUSED, &receipt);
 }
 
@@ -196,8 +195,6 @@ int call_pause(struct call *c, enum call_pause_reason why, const char *by, call_
 	return look_again(c);
 }
 
-static int arm_wall(struct call *c);
-
 int call_resume(struct call *c, enum call_pause_reason why, const char *by)
 {
 	uint64_t now = io_now_ns();
@@ -217,14 +214,14 @@ int call_resume(struct call *c, enum call_pause_reason why, const char *by)
 		return r;
 	c->paused_ns += now - c->paused_since_ns;
 	c->paused_since_ns = 0;
-	t = begin(c, "call.resumed");
-	add_text(t, "by", by);
+	t = call_begin(c, "call.resumed");
+	call_add_text(t, "by", by);
 	text_printf(t, ",\"paused_ns\":%llu", (unsigned long long)c->paused_ns);
-	h = begin_human(c, "resumed");
+	h = call_begin_human(c, "resumed");
 	if (h)
 		text_printf(h, " by %s\n", by);
-	end(c);
-	return arm_wall(c);
+	call_end(c);
+	return c->is_over ? 0 : call_arm_wall(c);
 }
 
 /* What keeps a pause from being complete: state D, mostly. */
@@ -234,17 +231,17 @@ static void report_blocked(struct call *c)
 		.ns = io_now_ns() - c->op_ns,
 		.detail = "a task sleeps where it cannot be frozen (see cgroup.procs)",
 	};
-	struct text *t = begin(c, "call.pausing");
+	struct text *t = call_begin(c, "call.pausing");
 
 	c->is_pause_told = true;
-	add_text(t, "detail", receipt.detail);
-	end(c);
+	call_add_text(t, "detail", receipt.detail);
+	call_end(c);
 	tell_waiters(c, CALL_PAUSED, &receipt);
 }
 
 /* --- kill --------------------------------------------------------------- */
 
-static void set_outcome(struct call *c, enum call_outcome outcome, const char *reason)
+void call_set_outcome(struct call *c, enum call_outcome outcome, const char *reason)
 {
 	if (c->has_outcome)
 		return;
@@ -262,18 +259,18 @@ static void became_empty(struct call *c)
 	};
 
 	if (c->outcome == CALL_KILLED && c->has_outcome) {
-		struct text *t = begin(c, "call.killed");
+		struct text *t = call_begin(c, "call.killed");
 		struct text *h;
 
-		add_text(t, "by", c->by);
-		add_text(t, "reason", c->reason);
+		call_add_text(t, "by", c->by);
+		call_add_text(t, "reason", c->reason);
 		text_printf(t, ",\"receipt\":{\"processes\":%u,\"ns\":%llu,\"populated\":0}",
 			    receipt.processes, (unsigned long long)receipt.ns);
-		h = begin_human(c, "killed");
+		h = call_begin_human(c, "killed");
 		if (h)
 			text_printf(h, " by %s: %u processes, empty after %.3f ms\n", c->by,
 				    receipt.processes, (double)receipt.ns / 1e6);
-		end(c);
+		call_end(c);
 	}
 	c->is_empty = true;
 	tell_waiters(c, CALL_KILLING, &receipt);
@@ -314,13 +311,13 @@ static int wait_empty(struct call *c)
 	return look_again(c);
 }
 
-static int end_by(struct call *c, enum call_outcome outcome, const char *reason)
+int call_end_by(struct call *c, enum call_outcome outcome, const char *reason)
 {
 	int r;
 
 	if (c->state == CALL_KILLING || c->state == CALL_DONE)
 		return 0;
-	set_outcome(c, outcome, reason);
+	call_set_outcome(c, outcome, reason);
 	r = kill_now(c);
 	return r < 0 ? r : wait_empty(c);
 }
@@ -329,8 +326,17 @@ int call_kill(struct call *c, const char *by, const char *reason, call_receipt_f
 {
 	int r;
 
-	if (c->state != CALL_STARTING && c->state != CALL_RUNNING && c->state != CALL_PAUSING &&
-	    c->state != CALL_PAUSED && c->state != CALL_KILLING)
+	if (c->state == CALL_REQUESTED || c->state == CALL_HELD) {
+		struct call_receipt receipt = { .done = true };
+
+		(void)snprintf(c->by, sizeof(c->by), "%s", by);
+		call_set_outcome(c, CALL_KILLED, reason);
+		if (fn)
+			fn(context, c, &receipt);
+		call_finish_unborn(c);
+		return 0;
+	}
+	if (c->state == CALL_DONE)
 		return -EPROTO;
 	r = add_waiter(c, CALL_KILLING, fn, context);
 	if (r < 0)
@@ -338,7 +344,7 @@ int call_kill(struct call *c, const char *by, const char *reason, call_receipt_f
 	if (c->state == CALL_KILLING)
 		return 0;
 	(void)snprintf(c->by, sizeof(c->by), "%s", by);
-	return end_by(c, CALL_KILLED, reason);
+	return call_end_by(c, CALL_KILLED, reason);
 }
 
 static int on_look_again(sd_event_source *s, uint64_t now, void *context)
@@ -360,6 +366,8 @@ static int on_look_again(sd_event_source *s, uint64_t now, void *context)
 		/* a reader that does not read keeps nothing alive */
 		pump_done(&c->out);
 		pump_done(&c->err);
+		output_end(c->kept[0]);
+		output_end(c->kept[1]);
 		call_finish(c);
 		return 0;
 	}
@@ -382,137 +390,9 @@ int call_signal(struct call *c, int signal)
 	return io_send(c->init, &m, sizeof(m), NULL, 0);
 }
 
-/* --- limits ------------------------------------------------------------- */
-
-static void emit_limit(struct call *c, const char *limit, const char *text)
-{
-	struct text *t = begin(c, "limit");
-	struct text *h;
-
-	add_text(t, "limit", limit);
-	add_text(t, "detail", text);
-	h = begin_human(c, "limit");
-	if (h)
-		text_printf(h, " %s: %s\n", limit, text);
-	end(c);
-}
-
-static int on_wall(sd_event_source *s, uint64_t now, void *context)
-{
-	struct call *c = context;
-	char text[128];
-
-	(void)s;
-	(void)now;
-	if (c->state != CALL_RUNNING && c->state != CALL_STARTING)
-		return 0; /* paused: armed again on resume */
-	if (active_ns(c, io_now_ns()) < c->session->policy->wall_ns)
-		return arm_wall(c);
-	(void)snprintf(text, sizeof(text), "ran longer than %.3f s; --limit wall=... raises it",
-		       (double)c->session->policy->wall_ns / 1e9);
-	emit_limit(c, "wall", text);
-	return end_by(c, CALL_TIMED_OUT, text);
-}
-
-static int arm_wall(struct call *c)
-{
-	uint64_t used = active_ns(c, io_now_ns());
-	uint64_t left = c->session->policy->wall_ns > used ? c->session->policy->wall_ns - used : 0;
-	uint64_t us = left / US + 1;
-	int r;
-
-	if (c->on_wall) {
-		r = sd_event_source_set_time_relative(c->on_wall, us);
-		return r < 0 ? r : sd_event_source_set_enabled(c->on_wall, SD_EVENT_ONESHOT);
-	}
-	return sd_event_add_time_relative(c->session->loop, &c->on_wall, CLOCK_MONOTONIC, us, 1000,
-					  on_wall, c);
-}
-
-static int on_cpu(sd_event_source *s, uint64_t now, void *context)
-{
-	struct call *c = context;
-	const struct policy *p = c->session->policy;
-	uint64_t used = leaf_cpu_ns(c);
-	uint64_t us;
-	char text[128];
-
-	(void)now;
-	if (used >= p->cpu_ns) {
-		(void)snprintf(text, sizeof(text),
-			       "used %.3f s of processor time; --limit cpu=... raises it",
-			       (double)used / 1e9);
-		emit_limit(c, "cpu", text);
-		return end_by(c, CALL_OVER_LIMIT, text);
-	}
-	/* it cannot run out earlier than on all its cpus at once */
-	us = (p->cpu_ns - used) / US * 1000 / p->limits.cpu_milli;
-	us = us < CPU_LOOK_MIN_US ? CPU_LOOK_MIN_US : us > CPU_LOOK_MAX_US ? CPU_LOOK_MAX_US : us;
-	(void)sd_event_source_set_time_relative(s, us);
-	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-}
-
-static bool check_oom(struct call *c)
-{
-	char text[128];
-
-	if (leaf_number(c, SB_LEAF_MEMORY, "oom_kill ") == 0)
-		return false;
-	(void)snprintf(text, sizeof(text),
-		       "needed more than %llu MiB; --limit memory=... raises it",
-		       (unsigned long long)(c->session->policy->limits.memory_bytes >> 20));
-	if (!c->has_outcome)
-		emit_limit(c, "memory", text);
-	set_outcome(c, CALL_OVER_LIMIT, text);
-	return true;
-}
-
-static int on_oom(sd_event_source *s, int fd, uint32_t events, void *context)
-{
-	struct call *c = context;
-	uint64_t n;
-
-	(void)events;
-	if (c->leaf[SB_LEAF_OOM] == fd)
-		(void)!read(fd, &n, sizeof(n));
-	if (!check_oom(c))
-		return 0;
-	(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
-	return c->state == CALL_KILLING ? 0 : end_by(c, CALL_OVER_LIMIT, c->reason);
-}
-
-static int watch_limits(struct call *c)
-{
-	sd_event *loop = c->session->loop;
-	bool v1 = c->leaf[SB_LEAF_OOM] >= 0;
-	int r;
-
-	r = arm_wall(c);
-	if (r >= 0 && c->leaf[SB_LEAF_CPU] >= 0)
-		r = sd_event_add_time_relative(loop, &c->on_cpu, CLOCK_MONOTONIC, CPU_LOOK_MIN_US,
-					       1000, on_cpu, c);
-	if (r >= 0 && c->leaf[SB_LEAF_MEMORY] >= 0)
-		r = sd_event_add_io(loop, &c->on_oom, c->leaf[v1 ? SB_LEAF_OOM : SB_LEAF_MEMORY],
-				    v1 ? EPOLLIN : EPOLLPRI, on_oom, c);
-	return r < 0 ? r : 0;
-}
-
-static void on_output_limit(struct pump *p, void *context)
-{
-	struct call *c = context;
-	char text[128];
-
-	(void)p;
-	(void)snprintf(text, sizeof(text),
-		       "wrote more than %llu bytes; --limit output=... raises it",
-		       (unsigned long long)c->session->policy->output_bytes);
-	emit_limit(c, "output", text);
-	(void)end_by(c, CALL_OVER_LIMIT, text);
-}
-
 /* --- the end ------------------------------------------------------------ */
 
-static void decide_outcome(struct call *c)
+static void call_decide_outcome(struct call *c)
 {
 	char text[160];
 
@@ -522,28 +402,30 @@ static void decide_outcome(struct call *c)
 			       c->failed.stage < SB_STAGE_COUNT ? sb_stage_names[c->failed.stage]
 								: "unknown",
 			       strerror(-c->failed.error));
-		set_outcome(c, CALL_FAILED_TO_START, text);
+		call_set_outcome(c, CALL_FAILED_TO_START, text);
 		return;
 	}
-	(void)check_oom(c);
+	(void)call_check_oom(c);
 	if (c->has_outcome)
 		return;
 	if (c->saw_ready && !c->is_ended) {
 		(void)snprintf(c->by, sizeof(c->by), "somebody outside");
-		set_outcome(c, CALL_KILLED, "its init or keeper was killed while the tool ran");
+		call_set_outcome(c, CALL_KILLED,
+				 "its init or keeper was killed while the tool ran");
 		return;
 	}
 	if (!c->saw_ready) {
-		set_outcome(c, CALL_FAILED_TO_START, "the process ended before the tool began");
+		call_set_outcome(c, CALL_FAILED_TO_START,
+				 "the process ended before the tool began");
 		return;
 	}
 	c->outcome = WIFSIGNALED(c->status) ? CALL_SIGNALED : CALL_EXITED;
 	c->has_outcome = true;
 }
 
-static void emit_done(struct call *c)
+static void call_emit_done(struct call *c)
 {
-	struct text *t = begin(c, "call.done");
+	struct text *t = call_begin(c, "call.done");
 
 	text_printf(t, ",\"outcome\":\"%s\"", call_outcome_names[c->outcome]);
 	if (c->outcome == CALL_EXITED)
@@ -551,33 +433,51 @@ static void emit_done(struct call *c)
 	if (c->outcome == CALL_SIGNALED)
 		text_printf(t, ",\"signal\":\"SIG%s\"", sigabbrev_np(WTERMSIG(c->status)));
 	if (c->reason[0])
-		add_text(t, "reason", c->reason);
+		call_add_text(t, "reason", c->reason);
 	text_printf(t, ",\"duration_ns\":%llu,\"paused_ns\":%llu,\"killed_leftovers\":%u",
 		    (unsigned long long)(c->ended_ns - c->started_ns),
 		    (unsigned long long)c->paused_ns, c->killed_leftovers);
 	text_printf(t, ",\"events\":{\"emitted\":%llu,\"delivered\":%llu,\"lost\":%llu}",
 		    (unsigned long long)c->totals.emitted, (unsigned long long)c->totals.delivered,
 		    (unsigned long long)c->totals.lost);
-	end(c);
+	call_end(c);
+}
+
+/* Nothing about it changes from here on. */
+static void call_close_account(struct call *c)
+{
+	(void)call_set_state(c, CALL_DONE);
+	call_emit_done(c);
+	c->is_over = true;
+	tell_waiters(c, CALL_DONE, &(struct call_receipt){ .done = true });
+}
+
+/* The session takes it from here. */
+static void give_back(struct call *c)
+{
+	if (c->session->on_call_done)
+		c->session->on_call_done(c, c->session->context);
 }
 
 /* Empty, and nothing left to read: the account is closed. */
-static void call_finish(struct call *c)
+void call_finish(struct call *c)
 {
-	if (c->state != CALL_KILLING || !c->is_empty || !c->out.is_over || !c->err.is_over)
+	if (c->state != CALL_KILLING || !c->is_empty || !c->out.is_over || !c->err.is_over ||
+	    !output_is_over(c->kept[0]) || !output_is_over(c->kept[1]))
 		return;
 	pump_done(&c->in);
+	input_free(c->input);
+	c->input = NULL;
 	c->cpu_used_ns = leaf_cpu_ns(c);
 	if (c->is_watched) {
 		monitor_drain(c->session->monitor);
 		monitor_unwatch(c->session->monitor, c->slot, &c->totals);
 		c->is_watched = false;
 	}
-	decide_outcome(c);
+	call_decide_outcome(c);
 	if (leaf_number(c, SB_LEAF_PIDS, "max ") > 0)
-		emit_limit(c, "pids", "a fork was refused; --limit pids=... raises it");
-	(void)call_set_state(c, CALL_DONE);
-	emit_done(c);
+		call_emit_limit(c, "pids", "a fork was refused; --limit pids=... raises it");
+	call_close_account(c);
 	c->on_init = sd_event_source_disable_unref(c->on_init);
 	c->on_failure = sd_event_source_disable_unref(c->on_failure);
 	c->on_oom = sd_event_source_disable_unref(c->on_oom);
@@ -587,294 +487,63 @@ static void call_finish(struct call *c)
 		fd_done(&c->leaf[i]);
 	fd_done(&c->init);
 	fd_done(&c->failure);
-	tell_waiters(c, CALL_DONE, &(struct call_receipt){ .done = true });
-	if (c->session->on_call_done)
-		c->session->on_call_done(c, c->session->context);
+	give_back(c);
 }
 
-static void on_output_over(struct pump *p, void *context)
+void call_finish_unborn(struct call *c)
 {
-	(void)p;
-	call_finish(context);
+	c->hold.on_timeout = sd_event_source_disable_unref(c->hold.on_timeout);
+	c->started_ns = c->started_ns ? c->started_ns : io_now_ns();
+	c->started_real_ns = c->started_real_ns ? c->started_real_ns : stream_now_real_ns();
+	c->ended_ns = io_now_ns();
+	call_decide_outcome(c);
+	call_close_account(c);
+	give_back(c);
 }
 
 /* The tool is gone; what it left running goes, too. */
-static void tool_ended(struct call *c)
+void call_tool_ended(struct call *c)
 {
 	if (c->state == CALL_KILLING || c->state == CALL_DONE)
 		return;
 	/* before its end is known, the tool itself is among them */
 	c->killed_leftovers = c->is_ended ? leaf_processes(c) : 0;
 	if (kill_now(c) < 0) {
-		set_outcome(c, CALL_FAILED_TO_START, "its control group cannot be killed");
+		call_set_outcome(c, CALL_FAILED_TO_START, "its control group cannot be killed");
 		(void)call_set_state(c, CALL_KILLING);
 	}
 	if (c->killed_leftovers > 0) {
 		struct text *h;
 
-		(void)begin(c, "call.leftovers");
+		(void)call_begin(c, "call.leftovers");
 		text_printf(&c->session->stream->line, ",\"count\":%u", c->killed_leftovers);
-		h = begin_human(c, "killed");
+		h = call_begin_human(c, "killed");
 		if (h)
 			text_printf(h, ": %u processes the tool had left running\n",
 				    c->killed_leftovers);
-		end(c);
+		call_end(c);
 	}
 	(void)wait_empty(c);
 }
 
-/* --- the start ---------------------------------------------------------- */
-
-static void started(struct call *c)
+bool call_is_living(const struct call *c)
 {
-	struct text *t;
-
-	if (call_set_state(c, CALL_RUNNING) < 0)
-		return;
-	t = begin(c, "call.started");
-	text_printf(t, ",\"host_pid\":%u,\"start_ns\":%llu", c->init_pid,
-		    (unsigned long long)(io_now_ns() - c->started_ns));
-	end(c);
+	return c->state != CALL_DONE;
 }
 
-static void read_failures(struct call *c)
+int call_input(struct call *c, const char *data, size_t size, bool close)
 {
-	struct sb_failure f;
-	ssize_t n;
-
-	if (c->failure < 0)
-		return;
-	while ((n = read(c->failure, &f, sizeof(f))) == sizeof(f)) {
-		if (f.stage == SB_STAGE_EXEC && f.error == 0)
-			c->saw_ready = true;
-		else if (c->failed.stage == SB_STAGE_NONE)
-			c->failed = f;
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	c->on_failure = sd_event_source_disable_unref(c->on_failure);
-	fd_done(&c->failure);
-	if (c->saw_ready && c->failed.stage == SB_STAGE_NONE)
-		started(c);
-	else
-		tool_ended(c);
+	return c->input ? input_add(c->input, data, size, close) : -EPIPE;
 }
 
-static int on_failure(sd_event_source *s, int fd, uint32_t events, void *context)
+int call_resize(struct call *c, unsigned short rows, unsigned short columns)
 {
-	(void)s;
-	(void)fd;
-	(void)events;
-	read_failures(context);
-	return 0;
-}
+	struct winsize size = { .ws_row = rows, .ws_col = columns };
+	int fd = c->is_tty ? input_fd(c->input) : -1;
 
-static void adopt_terminal(struct call *c, int master)
-{
-	struct winsize size;
-	int out = dup(master);
-
-	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
-		(void)ioctl(master, TIOCSWINSZ, &size);
-	(void)fcntl(master, F_SETFL, O_NONBLOCK);
-	c->in = (struct pump){ .keep_from = true, .context = c };
-	c->out = (struct pump){
-		.keep_to = true,
-		.limit = c->session->policy->output_bytes,
-		.on_limit = on_output_limit,
-		.on_over = on_output_over,
-		.context = c,
-	};
-	if (out < 0 || pump_start(&c->in, c->session->loop, STDIN_FILENO, master) < 0 ||
-	    pump_start(&c->out, c->session->loop, out, STDOUT_FILENO) < 0)
-		(void)end_by(c, CALL_FAILED_TO_START, "the terminal cannot be connected");
-}
-
-static int on_init(sd_event_source *s, int fd, uint32_t events, void *context)
-{
-	struct call *c = context;
-	struct sb_init_message m;
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
-	int r;
-
-	(void)events;
-	r = io_recv(fd, &m, sizeof(m), fds, &count);
-	if (r == -EAGAIN || r == -EINTR)
-		return 0;
-	if (r <= 0) {
-		/* init is gone: killed, or it never came up */
-		(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
-		read_failures(c);
-		tool_ended(c);
-		return 0;
-	}
-	if (m.kind == SB_INIT_TERMINAL && count == 1 && c->is_tty) {
-		adopt_terminal(c, fds[0]);
-		return 0;
-	}
-	for (unsigned int i = 0; i < count; i++)
-		fd_done(&fds[i]);
-	if (m.kind == SB_INIT_ENDED && !c->is_ended) {
-		c->is_ended = true;
-		c->status = m.value;
-		c->usage = m;
-		read_failures(c);
-		tool_ended(c);
-	}
-	return 0;
-}
-
-static int open_pumps(struct call *c, int *give)
-{
-	int in[2], out[2], err[2];
-	sd_event *loop = c->session->loop;
-	int r;
-
-	if (pipe2(in, O_CLOEXEC) < 0)
-		return -errno;
-	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
-		return -errno;
-	give[0] = in[0];
-	give[1] = out[1];
-	give[2] = err[1];
-	(void)fcntl(in[1], F_SETFL, O_NONBLOCK);
-	(void)fcntl(out[0], F_SETFL, O_NONBLOCK);
-	(void)fcntl(err[0], F_SETFL, O_NONBLOCK);
-	c->in = (struct pump){ .keep_from = true, .context = c };
-	c->out = (struct pump){ .keep_to = true,
-				.context = c,
-				.on_over = on_output_over,
-				.limit = c->session->policy->output_bytes,
-				.on_limit = on_output_limit };
-	c->err = c->out;
-	r = pump_start(&c->in, loop, STDIN_FILENO, in[1]);
-	if (r == 0)
-		r = pump_start(&c->out, loop, out[0], STDOUT_FILENO);
-	if (r == 0)
-		r = pump_start(&c->err, loop, err[0], STDERR_FILENO);
-	return r;
-}
-
-static int go_on(struct call *c)
-{
-	struct sb_init_message m = { .kind = SB_INIT_GO };
-	sd_event *loop = c->session->loop;
-	int r = 0;
-
-	if (c->is_watched)
-		r = monitor_set_init(c->session->monitor, c->slot, c->init_pid);
-	if (r == 0)
-		r = sd_event_add_io(loop, &c->on_init, c->init, EPOLLIN, on_init, c);
-	if (r >= 0)
-		r = sd_event_add_io(loop, &c->on_failure, c->failure, EPOLLIN, on_failure, c);
-	/* the stages' account is read before init's: it says why */
-	if (r >= 0)
-		r = sd_event_source_set_priority(c->on_failure, SD_EVENT_PRIORITY_IMPORTANT - 1);
-	if (r >= 0)
-		r = sd_event_source_set_priority(c->on_init, SD_EVENT_PRIORITY_IMPORTANT);
-	if (r >= 0)
-		r = watch_limits(c);
-	if (r >= 0) {
-		r = io_send(c->init, &m, sizeof(m), NULL, 0);
-		if (r == -EPIPE || r == -ECONNRESET)
-			r = 0; /* it failed already: the pipe says why */
-	}
-	return r < 0 ? r : 0;
-}
-
-static void emit_requested(struct call *c)
-{
-	struct text *t = begin(c, "call.requested");
-
-	text_add(t, ",\"argv\":[");
-	for (const char *const *a = c->argv; *a; a++) {
-		if (a != c->argv)
-			text_add(t, ",");
-		text_add_json(t, *a, strlen(*a));
-	}
-	text_add(t, "]");
-	end(c);
-}
-
-static int launch(struct call *c)
-{
-	struct decode_target to = {
-		.stream = c->session->stream,
-		.call = who(c),
-		.tally = c->tally,
-		.view = &c->session->view,
-	};
-	int give[3] = { -1, -1, -1 };
-	int pair[2] = { -1, -1 };
-	AUTO_FD block = -1;
-	int r;
-
-	r = leaf_ask(c);
-	if (r < 0)
-		return r;
-	if (c->session->monitor) {
-		r = monitor_watch(c->session->monitor, c->cgroup_id, &to, &c->slot);
-		if (r < 0)
-			return r;
-		c->is_watched = true;
-	}
-	r = block_make(c->argv, c->session->policy, c->session->at, &block);
-	if (r < 0)
-		return r;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	c->init = pair[0];
-	(void)fcntl(c->init, F_SETFL, O_NONBLOCK);
-	if (!c->is_tty)
-		r = open_pumps(c, give);
-	if (r == 0)
-		r = leaf_clone(c, pair[1], block, give);
-	for (int i = 0; i < 3; i++)
-		fd_done(&give[i]);
-	fd_done(&pair[1]);
-	return r < 0 ? r : go_on(c);
-}
-
-int call_start(struct session *s, uint32_t number, const char *const *argv,
-	       const char *agent_call_id, bool is_tty, struct call **ret)
-{
-	struct call *c = calloc(1, sizeof(*c));
-	int r;
-
-	if (!c)
-		return -ENOMEM;
-	c->session = s;
-	c->number = number;
-	c->argv = argv;
-	c->agent_call_id = agent_call_id;
-	c->is_tty = is_tty;
-	c->init = c->failure = -1;
-	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
-		c->leaf[i] = -1;
-	c->in = c->out = c->err = (struct pump)PUMP_NONE;
-	c->tally = tally_new();
-	if (!c->tally) {
-		free(c);
-		return -ENOMEM;
-	}
-	emit_requested(c);
-	(void)call_set_state(c, CALL_STARTING);
-	r = launch(c);
-	if (r < 0) {
-		if (c->failed.stage == SB_STAGE_NONE)
-			c->failed = (struct sb_failure){ SB_STAGE_CLONE, r };
-		pump_done(&c->in);
-		pump_done(&c->out);
-		pump_done(&c->err);
-		c->started_ns = c->started_ns ? c->started_ns : io_now_ns();
-		c->ended_ns = io_now_ns();
-		decide_outcome(c);
-		(void)call_set_state(c, CALL_DONE);
-		emit_done(c);
-	}
-	*ret = c;
-	return r;
+	if (fd < 0)
+		return -ENOTTY;
+	return ioctl(fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
 }
 
 void call_free(struct call *c)
@@ -894,6 +563,12 @@ void call_free(struct call *c)
 		fd_done(&c->leaf[i]);
 	fd_done(&c->init);
 	fd_done(&c->failure);
+	(void)sd_event_source_disable_unref(c->hold.on_timeout);
+	text_done(&c->hold.shown);
+	input_free(c->input);
+	output_free(c->kept[0]);
+	output_free(c->kept[1]);
+	call_request_done(&c->request);
 	free(c->totals.errors);
 	tally_free(c->tally);
 	free(c);

@@ -3,11 +3,14 @@
  * supervisor/call.h - one tool call and its states.
  *
  *	requested -> starting -> running <-> pausing -> paused
- *	                 |          |           |         |
- *	                 |          +-----------+---------+-> killing -> done
- *	                 +-------------------------------------------> done
+ *	    |  ^         |          |           |         |
+ *	    v  |         |          +-----------+---------+-> killing -> done
+ *	   held          +-------------------------------------------> done
  *
- *	requested -> starting	call_start()
+ *	requested -> held	call_hold(): the policy asks a person
+ *	held -> starting	call_launch(), when it was approved
+ *	held -> done		denied, no answer in time, or killed
+ *	requested -> starting	call_launch()
  *	starting -> running	on end of file of the failure pipe after {exec, 0}
  *	running -> pausing	call_pause(): cgroup.freeze is written
  *	pausing -> paused	when cgroup.events says frozen 1
@@ -24,7 +27,9 @@
 #include <systemd/sd-event.h>
 
 #include "sandbox/wire.h"
+#include "supervisor/input.h"
 #include "supervisor/monitor.h"
+#include "supervisor/output.h"
 #include "supervisor/policy.h"
 #include "supervisor/pump.h"
 #include "supervisor/stream.h"
@@ -32,7 +37,7 @@
 
 enum call_state {
 	CALL_REQUESTED, /* parsed; no process, no cgroup */
-	CALL_HELD, /* waits for a person (with approvals, not yet used) */
+	CALL_HELD, /* waits for a person */
 	CALL_STARTING, /* cloned; the stages run */
 	CALL_RUNNING,
 	CALL_PAUSING, /* cgroup.freeze written, not frozen yet */
@@ -54,6 +59,7 @@ enum call_outcome {
 	CALL_OVER_LIMIT,
 	CALL_DENIED,
 	CALL_FAILED_TO_START,
+	CALL_LOST, /* the supervisor died while it ran, and it with it */
 
 	CALL_OUTCOME_COUNT,
 };
@@ -87,12 +93,48 @@ struct call_waiter {
 	enum call_state wants;
 };
 
+/* Where the tool's standard streams lead. */
+enum call_io {
+	CALL_IO_OWN, /* ours: `glovebox run` */
+	CALL_IO_KEPT, /* input from the protocol; output to files and events */
+};
+
+/* What was asked for. The call owns it all; call_request_done() frees. */
+struct call_request {
+	char *tool; /* "exec" */
+	char **argv; /* ends with NULL */
+	char *cwd; /* inside; NULL: the workspace */
+	char **env; /* "NAME=VALUE", ends with NULL; or NULL */
+	char *agent_call_id, *step; /* the agent's own words, or NULL */
+	struct text input; /* written to standard input first */
+	bool keeps_input; /* call.input may add to it */
+	bool is_tty;
+	unsigned short rows, columns; /* with a terminal; 0: 24 by 80 */
+	bool is_background; /* what the tool leaves running stays */
+	enum call_io io;
+};
+
+void call_request_done(struct call_request *q);
+
+/* A person's decision about a held call. */
+struct call_hold {
+	char digest[65]; /* of exactly what is shown; "": not held */
+	char command[65]; /* of the command alone: for "yes, for the session" */
+	bool is_approved;
+	struct text shown; /* JSON object: what a person judges by */
+	uint64_t since_ns, until_ns;
+	sd_event_source *on_timeout;
+};
+
 struct call {
 	struct session *session;
 	uint32_t number;
-	const char *agent_call_id; /* borrowed, or NULL */
-	const char *const *argv; /* borrowed, ends with NULL */
+	struct call_request request;
+	const char *const *argv; /* of the request */
 	bool is_tty;
+	uint32_t layer; /* number of the layer it writes, 0: none yet */
+	struct call_hold hold;
+	uint64_t requested_ns;
 	enum call_state state; /* only call_set_state() writes it */
 	unsigned int paused_by; /* set of enum call_pause_reason */
 
@@ -132,15 +174,33 @@ struct call {
 	struct monitor_totals totals;
 	struct tally *tally;
 
-	struct pump in, out, err; /* with a terminal: in and out only */
+	struct pump in, out, err; /* CALL_IO_OWN; with a terminal: in and out only */
+	struct input *input; /* CALL_IO_KEPT; NULL otherwise */
+	struct output *kept[2]; /* standard output and error; with a terminal the first */
+	bool is_tool_over; /* background: the tool has ended, what it left runs */
+	bool is_over; /* DONE was told; the account is being written */
 	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_oom, *on_state;
 	struct call_waiter waiters[CALL_WAITERS];
 };
 
-/* Starts `argv` in a session that is open. The call is the session's. 0 or
- * -errno; a failure of a later stage arrives as an outcome. */
-int call_start(struct session *s, uint32_t number, const char *const *argv,
-	       const char *agent_call_id, bool is_tty, struct call **ret);
+/* Takes the request (and empties it). Nothing runs yet. 0 or -ENOMEM. */
+int call_new(struct session *s, uint32_t number, struct call_request *request, struct call **ret);
+
+/* Waits for a person. The event tells what there is to judge. 0 or -errno. */
+int call_hold(struct call *c, const char *rule);
+
+/* Starts it in a session that is open. 0 or -errno; a failure, of whatever stage,
+ * also arrives as an outcome. */
+int call_launch(struct call *c);
+
+/* A person said yes. 0 or -errno. */
+int call_release(struct call *c, const char *by, bool for_session);
+
+/* It waits for nobody but its session. */
+bool call_may_launch(const struct call *c);
+
+/* A held call does not start. */
+void call_deny(struct call *c, const char *by, const char *reason);
 
 /* Verbs. All answer at once with 0 or -errno, and later through `fn` (which may
  * be NULL) with the receipt. -EPROTO: not legal in this state. */
@@ -152,6 +212,16 @@ int call_kill(struct call *c, const char *by, const char *reason, call_receipt_f
 
 /* Sends a signal to the tool's process group. */
 int call_signal(struct call *c, int signal);
+
+/* Adds to the standard input of the tool; closes it after that when told to. 0,
+ * -EPIPE (closed already) or -ENOBUFS (the tool does not read). */
+int call_input(struct call *c, const char *data, size_t size, bool close);
+
+/* A new size of its terminal. 0, -ENOTTY, or -errno. */
+int call_resize(struct call *c, unsigned short rows, unsigned short columns);
+
+/* Whether it takes room: its processes, or its place in the queue. */
+bool call_is_living(const struct call *c);
 
 void call_free(struct call *c);
 

@@ -19,17 +19,14 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
-#include "sandbox/base/path.h"
 #include "sandbox/warden.h"
 #include "supervisor/policy.h"
 
 #define READ_CHUNK 65536
 /*
- * Bytes hashed or compared for one list. A sparse file of terabytes costs the
- * agent nothing: beyond this a file of the same size counts as modified, and
- * has no hash.
+ * A sparse file of terabytes costs the agent nothing: beyond CHANGES_READ_BUDGET a
+ * file of the same size counts as modified, and has no hash.
  */
-#define READ_BUDGET (4ull << 30)
 
 const char *const change_type_names[CHANGE_TYPE_COUNT] = {
 	[CHANGE_ADDED] = "added",
@@ -41,18 +38,25 @@ const char *const change_type_names[CHANGE_TYPE_COUNT] = {
 	[CHANGE_UNREADABLE] = "unreadable",
 };
 
-static int ask(int warden, const char *session, uint32_t layer, enum sb_verb verb, int *ret_sock)
+int changes_ask(const struct changes_of *of, enum sb_verb verb, int *ret_sock)
 {
-	struct sb_request q = { .abi = SB_ABI, .verb = verb, .layer = layer };
+	struct sb_request q = {
+		.abi = SB_ABI,
+		.verb = verb,
+		.layer_count = of->count,
+		.layer_first = of->first,
+	};
 	int fds[IO_FDS_MAX];
 	unsigned int count = 0;
 	struct sb_reply reply;
 	int r;
 
-	if (strlen(session) >= sizeof(q.session))
+	if (strlen(of->session) >= sizeof(q.session) || of->count > SB_LAYERS_MAX)
 		return -EINVAL;
-	memcpy(q.session, session, strlen(session));
-	r = warden_ask(warden, &q, NULL, 0, &reply, fds, &count);
+	memcpy(q.session, of->session, strlen(of->session));
+	if (of->count > 0)
+		memcpy(q.layers, of->layers, of->count * sizeof(*of->layers));
+	r = warden_ask(of->warden, &q, NULL, 0, &reply, fds, &count);
 	if (r == 0)
 		r = reply.error;
 	if (r < 0)
@@ -69,15 +73,34 @@ static bool raw_is_sound(const struct sb_change *raw)
 	       !raw->base_target[SB_PATH_MAX - 1] && raw->kind <= SB_CHANGE_UNREAD;
 }
 
-int changes_walk(int warden, const char *session, uint32_t layer, changes_fn fn, void *context)
+static struct changes_fds sort_fds(const struct sb_change *raw, const int *fds, unsigned int count)
 {
-	struct sb_change *raw = malloc(sizeof(*raw));
-	AUTO_FD sock = -1;
-	int r = raw ? ask(warden, session, layer, SB_VERB_SCAN, &sock) : -ENOMEM;
+	struct changes_fds f = { -1, -1, -1 };
+	unsigned int next = 0;
 
+	if (raw->has_fd && next < count)
+		f.now = fds[next++];
+	if (raw->has_base_fd && next < count)
+		f.base = fds[next++];
+	if (raw->has_xattrs && next < count)
+		f.xattrs = fds[next++];
+	return f;
+}
+
+int changes_walk(const struct changes_of *of, changes_fn fn, void *context)
+{
+	struct sb_change *raw;
+	AUTO_FD sock = -1;
+	int r;
+
+	if (of->count == of->first)
+		return 0; /* no layer, no change */
+	raw = malloc(sizeof(*raw));
+	r = raw ? changes_ask(of, SB_VERB_SCAN, &sock) : -ENOMEM;
 	while (r == 0) {
 		int fds[IO_FDS_MAX];
 		unsigned int count = 0;
+		struct changes_fds sorted;
 
 		r = io_recv(sock, raw, sizeof(*raw), fds, &count);
 		if (r == 0)
@@ -86,13 +109,13 @@ int changes_walk(int warden, const char *session, uint32_t layer, changes_fn fn,
 			break;
 		if (raw->kind == SB_CHANGE_END)
 			break;
+		sorted = sort_fds(raw, fds, count);
 		if (!raw_is_sound(raw))
 			r = -EBADMSG;
 		else if (raw->kind == SB_CHANGE_UNREAD && raw->path[0] == '\0')
 			r = raw->error < 0 ? raw->error : -EIO;
 		else
-			r = fn(raw, count > 0 ? fds[0] : -1,
-			       raw->has_base_fd && count > 1 ? fds[1] : -1, context);
+			r = fn(raw, &sorted, context);
 		for (unsigned int i = 0; i < count; i++)
 			fd_done(&fds[i]);
 	}
@@ -102,7 +125,7 @@ int changes_walk(int warden, const char *session, uint32_t layer, changes_fn fn,
 
 /* --- the list ----------------------------------------------------------- */
 
-static int hash_fd(int fd, char out[65])
+int changes_hash(int fd, char out[65])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned char digest[EVP_MAX_MD_SIZE];
@@ -162,9 +185,8 @@ static bool may_read(uint64_t *budget, uint64_t size)
 	return true;
 }
 
-/* Whether it is a difference at all: opening for writing copies a file up. */
-static bool classify(const struct sb_change *raw, int fd, int base_fd, uint64_t *budget,
-		     enum change_type *ret)
+bool changes_classify(const struct sb_change *raw, const struct changes_fds *fds, uint64_t *budget,
+		      enum change_type *ret)
 {
 	bool same_mode = (raw->mode & 07777) == (raw->base_mode & 07777);
 
@@ -176,20 +198,20 @@ static bool classify(const struct sb_change *raw, int fd, int base_fd, uint64_t 
 		*ret = CHANGE_UNREADABLE;
 		return true;
 	case SB_CHANGE_FILE:
-		if (base_fd < 0)
+		if (fds->base < 0)
 			break;
 		if (raw->size != raw->base_size || !may_read(budget, raw->size) ||
-		    !same_content(fd, base_fd)) {
+		    !same_content(fds->now, fds->base)) {
 			*ret = CHANGE_MODIFIED;
 			return true;
 		}
 		*ret = CHANGE_MODE;
-		return !same_mode || !same_time(raw);
+		return !same_mode || !same_time(raw) || raw->xattrs_differ;
 	case SB_CHANGE_DIR:
 		if (!raw->base_mode)
 			break;
 		*ret = CHANGE_MODE;
-		return !same_mode;
+		return !same_mode || raw->xattrs_differ;
 	case SB_CHANGE_LINK:
 		if (!raw->base_mode)
 			break;
@@ -197,10 +219,20 @@ static bool classify(const struct sb_change *raw, int fd, int base_fd, uint64_t 
 		return strcmp(raw->target, raw->base_target) != 0;
 	case SB_CHANGE_SPECIAL:
 	case SB_CHANGE_END:
+	case SB_CHANGE_SAME:
+	case SB_CHANGE_COMMIT:
 		break;
 	}
 	*ret = CHANGE_ADDED;
 	return true;
+}
+
+static void free_change(struct change *c)
+{
+	free(c->path);
+	free(c->target);
+	free(c->base_target);
+	free(c->from);
 }
 
 struct listing {
@@ -208,14 +240,34 @@ struct listing {
 	uint64_t budget;
 };
 
-static int add_change(const struct sb_change *raw, int fd, int base_fd, void *context)
+/* What of a change is read from its contents: hashes of both sides. */
+static void add_hashes(struct listing *l, const struct sb_change *raw,
+		       const struct changes_fds *fds, struct change *c)
+{
+	int r;
+
+	if (fds->now >= 0 && (raw->kind == SB_CHANGE_FILE || raw->kind == SB_CHANGE_GONE) &&
+	    may_read(&l->budget, c->size)) {
+		r = changes_hash(fds->now, c->sha256);
+		if (r < 0) {
+			c->type = CHANGE_UNREADABLE;
+			c->error = r;
+		}
+	}
+	if (raw->kind == SB_CHANGE_GONE)
+		memcpy(c->base_sha256, c->sha256, sizeof(c->base_sha256));
+	else if (fds->base >= 0 && may_read(&l->budget, c->base_size))
+		(void)changes_hash(fds->base, c->base_sha256); /* "": not known */
+}
+
+static int add_change(const struct sb_change *raw, const struct changes_fds *fds, void *context)
 {
 	struct listing *l = context;
 	struct changes *list = &l->list;
 	struct change *c;
 	enum change_type type;
 
-	if (!classify(raw, fd, base_fd, &l->budget, &type))
+	if (!changes_classify(raw, fds, &l->budget, &type))
 		return 0;
 	if (list->count == CHANGES_MAX)
 		return -E2BIG;
@@ -238,26 +290,23 @@ static int add_change(const struct sb_change *raw, int fd, int base_fd, void *co
 		.size = raw->kind == SB_CHANGE_GONE ? raw->base_size : raw->size,
 		.mtime_s = raw->mtime_s,
 		.mtime_ns = raw->mtime_ns,
+		.base_size = raw->base_size,
+		.base_ctime_s = raw->base_ctime_s,
+		.base_ctime_ns = raw->base_ctime_ns,
 		.error = raw->error,
 		.is_special = raw->kind == SB_CHANGE_SPECIAL,
 		.is_protected = policy_is_protected(raw->path),
 	};
 	c->path = strdup(raw->path);
 	c->target = raw->kind == SB_CHANGE_LINK ? strdup(raw->target) : NULL;
-	if (!c->path || (raw->kind == SB_CHANGE_LINK && !c->target)) {
-		free(c->path);
+	c->base_target = S_ISLNK(raw->base_mode) ? strdup(raw->base_target) : NULL;
+	if (!c->path || (raw->kind == SB_CHANGE_LINK && !c->target) ||
+	    (S_ISLNK(raw->base_mode) && !c->base_target)) {
+		free_change(c);
 		return -ENOMEM;
 	}
 	list->count++;
-	if (fd >= 0 && (raw->kind == SB_CHANGE_FILE || raw->kind == SB_CHANGE_GONE) &&
-	    may_read(&l->budget, c->size)) {
-		int r = hash_fd(fd, c->sha256);
-
-		if (r < 0) {
-			c->type = CHANGE_UNREADABLE;
-			c->error = r;
-		}
-	}
+	add_hashes(l, raw, fds, c);
 	return 0;
 }
 
@@ -279,6 +328,12 @@ static void join_types(struct changes *list)
 			list->at[i].is_dropped = true;
 			list->at[i + 1].type = CHANGE_TYPE;
 			list->at[i + 1].base_mode = list->at[i].base_mode;
+			list->at[i + 1].base_size = list->at[i].base_size;
+			list->at[i + 1].base_ctime_s = list->at[i].base_ctime_s;
+			list->at[i + 1].base_ctime_ns = list->at[i].base_ctime_ns;
+			memcpy(list->at[i + 1].base_sha256, list->at[i].base_sha256,
+			       sizeof(list->at[i].base_sha256));
+			list->at[i + 1].base_target = TAKE(list->at[i].base_target);
 		}
 }
 
@@ -324,6 +379,9 @@ static void join_renames(struct changes *list)
 		if (gone_count == 1 && added_count == 1) {
 			added->type = CHANGE_RENAMED;
 			added->from = strdup(gone->path);
+			added->from_mode = gone->base_mode;
+			added->from_ctime_s = gone->base_ctime_s;
+			added->from_ctime_ns = gone->base_ctime_ns;
 			gone->is_dropped = added->from != NULL;
 			if (!added->from)
 				added->type = CHANGE_ADDED;
@@ -333,14 +391,14 @@ static void join_renames(struct changes *list)
 	free(files);
 }
 
-int changes_read(int warden, const char *session, uint32_t layer, struct changes *ret)
+int changes_read(const struct changes_of *of, struct changes *ret)
 {
-	struct listing l = { .budget = READ_BUDGET };
+	struct listing l = { .budget = CHANGES_READ_BUDGET };
 	struct changes list;
 	size_t kept = 0;
 	int r;
 
-	r = changes_walk(warden, session, layer, add_change, &l);
+	r = changes_walk(of, add_change, &l);
 	list = l.list;
 	if (r < 0) {
 		changes_done(&list);
@@ -352,8 +410,7 @@ int changes_read(int warden, const char *session, uint32_t layer, struct changes
 	join_renames(&list);
 	for (size_t i = 0; i < list.count; i++) {
 		if (list.at[i].is_dropped) {
-			free(list.at[i].path);
-			free(list.at[i].target);
+			free_change(&list.at[i]);
 			continue;
 		}
 		list.at[kept++] = list.at[i];
@@ -363,10 +420,8 @@ int changes_read(int warden, const char *session, uint32_t layer, struct changes
 	return 0;
 }
 
-static const char *type_name(const struct change *c)
+const char *changes_type_name(uint32_t mode)
 {
-	uint32_t mode = c->type == CHANGE_DELETED ? c->base_mode : c->mode;
-
 	return S_ISREG(mode)    ? "file"
 	       : S_ISDIR(mode)  ? "dir"
 	       : S_ISLNK(mode)  ? "symlink"
@@ -385,7 +440,9 @@ void changes_add_json(const struct change *c, const char *root, struct text *out
 	text_add(out, "{\"path\":");
 	text_add_json(out, path.at ? path.at : "", path.len);
 	text_printf(out, ",\"change\":\"%s\",\"type\":\"%s\",\"size\":%llu",
-		    change_type_names[c->type], type_name(c), (unsigned long long)c->size);
+		    change_type_names[c->type],
+		    changes_type_name(c->type == CHANGE_DELETED ? c->base_mode : c->mode),
+		    (unsigned long long)c->size);
 	if (c->type != CHANGE_DELETED)
 		text_printf(out, ",\"mode\":\"%04o\"", c->mode & 07777);
 	if (c->base_mode && c->type == CHANGE_MODE)
@@ -413,177 +470,53 @@ void changes_add_json(const struct change *c, const char *root, struct text *out
 void changes_done(struct changes *c)
 {
 	for (size_t i = 0; i < c->count; i++) {
-		free(c->at[i].path);
-		free(c->at[i].target);
-		free(c->at[i].from);
+		free_change(&c->at[i]);
 	}
 	free(c->at);
 	*c = (struct changes){ 0 };
 }
 
-/* --- commit ------------------------------------------------------------- */
+/* --- for people --------------------------------------------------------- */
 
-/* A directory whose own mode would keep its contents out. */
-struct late_mode {
-	char *path;
-	uint32_t mode;
-};
-
-struct commit {
-	const struct changes_choice *choice;
-	struct changes_applied *result;
-	int writer;
-	bool is_writing; /* second pass */
-	uint64_t budget;
-	struct late_mode *late;
-	size_t late_count;
-};
-
-static void refuse(struct commit *m, const struct sb_change *raw, const char *why)
+static void add_note(struct text *out, const char *what, const char *path, const char *more)
 {
-	m->result->refused++;
-	text_add(&m->result->log, "refused ");
-	text_add_safe(&m->result->log, raw->path, strlen(raw->path));
-	text_printf(&m->result->log, ": %s\n", why);
-}
-
-static bool may_apply(struct commit *m, const struct sb_change *raw)
-{
-	if (raw->kind == SB_CHANGE_UNREAD)
-		refuse(m, raw, "it could not be read");
-	else if (raw->kind == SB_CHANGE_SPECIAL)
-		refuse(m, raw, "fifos, sockets and devices are never created outside");
-	else if (policy_is_protected(raw->path) && !m->choice->with_protected)
-		refuse(m, raw, "something outside runs or obeys it later; --protected allows it");
-	else if (raw->kind == SB_CHANGE_LINK && path_link_leaves(raw->path, raw->target) &&
-		 !m->choice->with_escapes)
-		refuse(m, raw, "the link leads out of the workspace; --escaping-links allows it");
-	else
-		return true;
-	return false;
-}
-
-/* One change to the writer and its answer. 0, or -errno of the way. */
-static int write_one(struct commit *m, struct sb_change *c, int fd)
-{
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
-	int r;
-
-	c->allow_escape = m->choice->with_escapes;
-	r = io_send(m->writer, c, sizeof(*c), &fd, fd >= 0 && c->kind == SB_CHANGE_FILE);
-	if (r == 0) {
-		r = io_recv(m->writer, c, sizeof(*c), fds, &count);
-		r = r == 1 ? 0 : r == 0 ? -EPIPE : r;
+	text_printf(out, "%s ", what);
+	text_add_safe(out, path, strlen(path));
+	if (more) {
+		text_add(out, " => ");
+		text_add_safe(out, more, strlen(more));
 	}
-	for (unsigned int i = 0; i < count; i++)
-		fd_done(&fds[i]);
-	return r;
+	text_add(out, "\n");
 }
 
-static void note_failure(struct commit *m, const char *path, int error)
+int changes_show(const struct differ *d, const struct sb_change *raw, const struct changes_fds *fds,
+		 bool is_safe, struct text *out)
 {
-	m->result->failed++;
-	text_add(&m->result->log, "failed  ");
-	text_add_safe(&m->result->log, path, strlen(path));
-	text_printf(&m->result->log, ": %s\n", strerror(-error));
-}
-
-/* Made open to its owner now; its own mode comes when all is in it. */
-static int keep_mode(struct commit *m, struct sb_change *c)
-{
-	struct late_mode *more;
-
-	if (c->kind != SB_CHANGE_DIR || (c->mode & 0700) == 0700)
-		return 0;
-	more = realloc(m->late, (m->late_count + 1) * sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	m->late = more;
-	m->late[m->late_count] = (struct late_mode){ strdup(c->path), c->mode };
-	if (!m->late[m->late_count].path)
-		return -ENOMEM;
-	m->late_count++;
-	c->mode |= 0700;
-	return 0;
-}
-
-static int commit_one(const struct sb_change *raw, int fd, int base_fd, void *context)
-{
-	struct commit *m = context;
-	struct sb_change c = *raw;
+	uint64_t budget = CHANGES_READ_BUDGET;
 	enum change_type type;
-	int r;
+	uint32_t hunks = 0;
+	int r = 0;
 
-	if (!classify(raw, fd, base_fd, &m->budget, &type))
+	if (!changes_classify(raw, fds, &budget, &type))
 		return 0;
-	/* again in the second pass: it decides, the first only foretells */
-	if (!may_apply(m, raw))
-		return 0;
-	if (!m->is_writing) {
-		m->result->applied++;
-		return 0;
-	}
-	r = keep_mode(m, &c);
-	if (r == 0)
-		r = write_one(m, &c, fd);
-	if (r < 0)
-		return r;
-	if (c.error < 0)
-		note_failure(m, raw->path, c.error);
+	if (type == CHANGE_UNREADABLE)
+		add_note(out, "unreadable", raw->path, strerror(-raw->error));
+	else if (type == CHANGE_MODE)
+		add_note(out, "mode, time or attributes of", raw->path, NULL);
+	else if (raw->kind == SB_CHANGE_LINK)
+		add_note(out, "symlink", raw->path, raw->target);
+	else if (raw->kind == SB_CHANGE_DIR)
+		add_note(out, "directory", raw->path, NULL);
+	else if (raw->kind == SB_CHANGE_SPECIAL)
+		add_note(out, "special file", raw->path, NULL);
+	else if (raw->kind == SB_CHANGE_FILE)
+		r = differ_diff(d, raw->path, fds->base, fds->now, is_safe, out, &hunks);
+	else if (S_ISREG(raw->base_mode) && fds->now >= 0)
+		r = differ_diff(d, raw->path, fds->now, -1, is_safe, out, &hunks);
 	else
-		m->result->applied++;
+		add_note(out, "removed", raw->path, NULL);
+	/* one file that cannot be compared is told, and the others are shown */
+	if (r < 0)
+		add_note(out, "cannot compare", raw->path, strerror(-r));
 	return 0;
-}
-
-/* Deepest last seen first: a mode set on a parent would keep out of its child. */
-static int set_late_modes(struct commit *m)
-{
-	struct sb_change *c = calloc(1, sizeof(*c));
-	int r = c ? 0 : -ENOMEM;
-
-	while (m->late_count > 0) {
-		struct late_mode *l = &m->late[--m->late_count];
-
-		if (r == 0) {
-			memset(c, 0, sizeof(*c));
-			c->kind = SB_CHANGE_DIR;
-			c->mode = l->mode;
-			(void)snprintf(c->path, sizeof(c->path), "%s", l->path);
-			r = write_one(m, c, -1);
-			if (r == 0 && c->error < 0)
-				note_failure(m, l->path, c->error);
-		}
-		free(l->path);
-	}
-	free(m->late);
-	free(c);
-	return r;
-}
-
-int changes_apply(int warden, const char *session, uint32_t layer,
-		  const struct changes_choice *choice, struct changes_applied *ret)
-{
-	struct commit m = { .choice = choice, .result = ret, .writer = -1, .budget = READ_BUDGET };
-	int r, late;
-
-	*ret = (struct changes_applied){ 0 };
-	/* the writer first: with it comes the lock, and nothing changes meanwhile */
-	r = ask(warden, session, layer, SB_VERB_APPLY, &m.writer);
-	/* then look at all of it: a commit is all or nothing */
-	if (r == 0)
-		r = changes_walk(warden, session, layer, commit_one, &m);
-	if (r == 0 && ret->refused > 0)
-		r = -EPERM;
-	if (r < 0 || choice->is_dry_run) {
-		fd_done(&m.writer);
-		return r;
-	}
-	m.is_writing = true;
-	m.budget = READ_BUDGET;
-	ret->applied = 0;
-	r = changes_walk(warden, session, layer, commit_one, &m);
-	late = set_late_modes(&m);
-	fd_done(&m.writer);
-	return r < 0 ? r : late;
 }

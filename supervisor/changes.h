@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "sandbox/wire.h"
+#include "supervisor/differ.h"
 #include "supervisor/text.h"
 
 /* Changes held in memory, about 200 bytes each; a layer with more is refused with
@@ -39,7 +40,15 @@ struct change {
 	char *path; /* relative to the workspace; any bytes */
 	char *target; /* of a link, or NULL */
 	char *from; /* RENAMED: where it was */
+	uint32_t from_mode; /* of what was there */
+	int64_t from_ctime_s;
+	uint32_t from_ctime_ns;
 	char sha256[65]; /* of a regular file; "" otherwise */
+	uint64_t base_size;
+	int64_t base_ctime_s; /* when what is below was last touched */
+	uint32_t base_ctime_ns;
+	char *base_target; /* of a link that was there, or NULL */
+	char base_sha256[65]; /* of a regular file that was there; "" otherwise */
 	bool is_special; /* fifo, socket, device */
 	bool is_protected; /* needs an explicit word */
 	bool is_dropped; /* the half of a rename that is told by the other */
@@ -50,39 +59,56 @@ struct changes {
 	size_t count;
 };
 
-/* What is called with both contents of a file, for a diff or a commit. `fd` and
- * `base_fd` are borrowed, -1 where there is none. A negative result ends it. */
-typedef int (*changes_fn)(const struct sb_change *raw, int fd, int base_fd, void *context);
+/* Which layers of which session: the stack, lowest first, and the index of the
+ * first one that is asked about. Borrows everything. */
+struct changes_of {
+	int warden;
+	const char *session;
+	const uint32_t *layers;
+	uint32_t count;
+	uint32_t first;
+};
 
-/* Asks the warden for a scan of the session's layer and calls `fn` for each
- * difference. 0 or -errno. */
-int changes_walk(int warden, const char *session, uint32_t layer, changes_fn fn, void *context);
+/* The contents that come with a change; -1 where there is none. Borrowed. */
+struct changes_fds {
+	int now, base, xattrs;
+};
+
+/* What is called for each difference. A negative result ends the walk. */
+typedef int (*changes_fn)(const struct sb_change *raw, const struct changes_fds *fds,
+			  void *context);
+
+/* Asks the warden for a scan and calls `fn` for each difference. 0 or -errno. */
+int changes_walk(const struct changes_of *of, changes_fn fn, void *context);
 
 /* The list, sorted by path, with hashes and renames. 0 or -errno. */
-int changes_read(int warden, const char *session, uint32_t layer, struct changes *ret);
+int changes_read(const struct changes_of *of, struct changes *ret);
+
+/* Whether it is a difference at all, and of which kind: opening a file for writing
+ * copies it up. Takes what it reads from *budget. */
+bool changes_classify(const struct sb_change *raw, const struct changes_fds *fds, uint64_t *budget,
+		      enum change_type *ret);
+
+/* Bytes hashed or compared for one list. */
+#define CHANGES_READ_BUDGET (4ull << 30)
+
+/* The SHA-256 of a file, in hex. 0 or -errno. */
+int changes_hash(int fd, char out[65]);
+
+/* Sends one request with these layers to the warden; gives the child's socket. */
+int changes_ask(const struct changes_of *of, enum sb_verb verb, int *ret_sock);
+
+/* One change as a unified diff or a line that says what it is, with the number of
+ * each hunk above it. 0 or -errno. */
+int changes_show(const struct differ *d, const struct sb_change *raw, const struct changes_fds *fds,
+		 bool is_safe, struct text *out);
+
+/* "file", "dir", "symlink", and so on, of a mode. */
+const char *changes_type_name(uint32_t mode);
 
 /* One change as a JSON object; `root` is put in front of its path. */
 void changes_add_json(const struct change *c, const char *root, struct text *out);
 
 void changes_done(struct changes *c);
-
-/* How a commit went. */
-struct changes_applied {
-	uint32_t applied;
-	uint32_t refused; /* special files, escaping links, protected paths */
-	uint32_t failed;
-	struct text log; /* a line for each that was not applied */
-};
-
-struct changes_choice {
-	bool with_protected; /* an operator's explicit word */
-	bool with_escapes; /* symlinks that leave the workspace */
-	bool is_dry_run;
-};
-
-/* Applies the layer to the workspace, as its owner. Nothing is written when
- * something selected must be refused. 0, -EPERM (refused), or -errno. */
-int changes_apply(int warden, const char *session, uint32_t layer,
-		  const struct changes_choice *choice, struct changes_applied *ret);
 
 #endif

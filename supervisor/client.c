@@ -14,175 +14,379 @@
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
+#include "supervisor/command.h"
 #include "supervisor/place.h"
 #include "supervisor/rpc.h"
 
 /* A supervisor that does not answer by then is stuck; say so. */
-#define ANSWER_MS 10000
+#define ANSWER_MS 20000
+/* The longest answer: a list of 200,000 changes. */
+#define ANSWER_MAX (256u << 20)
+#define INSTANCES_MAX 1024
 
-static int connect_to(const char *instance, int *ret_fd)
+static int connect_to(const char *instance, const char *name, struct client *c)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
-	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s/operator.sock", place_run(),
-		     instance) >= (int)sizeof(addr.sun_path))
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s/%s", place_run(), instance,
+		     name) >= (int)sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -errno;
-	*ret_fd = fd_take(&fd);
+	*c = (struct client){ .fd = fd_take(&fd) };
+	(void)snprintf(c->instance, sizeof(c->instance), "%s", instance);
 	return 0;
 }
 
-static int read_line(int fd, struct text *line)
+void client_done(struct client *c)
 {
-	char buf[4096];
+	fd_done(&c->fd);
+	text_done(&c->in);
+}
 
-	while (!line->at || !memchr(line->at, '\n', line->len)) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+int client_send(struct client *c, const char *method, const char *params)
+{
+	AUTO_TEXT t = { 0 };
+	size_t done = 0;
+
+	text_printf(&t, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"", method);
+	if (params) {
+		text_add(&t, ",\"params\":{");
+		text_add(&t, params);
+		text_add(&t, "}");
+	}
+	text_add(&t, "}\n");
+	while (done < t.len) {
+		ssize_t n = send(c->fd, t.at + done, t.len - done, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int client_next(struct client *c, int timeout_ms, char **ret_line)
+{
+	static size_t passed; /* of the line that was given last time */
+	char buf[65536];
+	char *nl;
+
+	if (c->in.len >= passed) {
+		memmove(c->in.at, c->in.at + passed, c->in.len - passed);
+		c->in.len -= passed;
+	}
+	passed = 0;
+	while (!(nl = c->in.len > 0 ? memchr(c->in.at, '\n', c->in.len) : NULL)) {
+		struct pollfd p = { .fd = c->fd, .events = POLLIN };
+		int r = poll(&p, 1, timeout_ms);
 		ssize_t n;
 
-		if (poll(&p, 1, ANSWER_MS) <= 0)
-			return -ETIMEDOUT;
-		n = read(fd, buf, sizeof(buf));
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return r < 0 ? -errno : -ETIMEDOUT;
+		n = read(c->fd, buf, sizeof(buf));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -EPIPE;
-		text_add_n(line, buf, (size_t)n);
-		if (line->len > 4 * RPC_LINE_MAX || line->failed)
+		text_add_n(&c->in, buf, (size_t)n);
+		if (c->in.len > ANSWER_MAX || c->in.failed)
 			return -EMSGSIZE;
 	}
+	*nl = '\0';
+	passed = (size_t)(nl + 1 - c->in.at);
+	*ret_line = c->in.at;
 	return 0;
 }
 
-static int exchange(const char *instance, const char *request, cJSON **ret)
+char *client_event(char *line)
 {
-	AUTO_TEXT line = { 0 };
-	AUTO_FD fd = -1;
-	int r;
+	static const char key[] = ",\"event\":";
+	char *at = strncmp(line, "{\"jsonrpc\":\"2.0\",\"method\":\"event\"", 33) == 0
+			   ? strstr(line, key)
+			   : NULL;
+	size_t n = at ? strlen(at) : 0;
 
-	r = connect_to(instance, &fd);
-	if (r == 0)
-		r = send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 ? -errno : 0;
-	if (r == 0)
-		r = read_line(fd, &line);
-	if (r < 0)
-		return r;
-	*ret = cJSON_ParseWithLength(line.at, line.len);
-	return *ret ? 0 : -EBADMSG;
+	if (!at || n < sizeof(key) + 2)
+		return NULL;
+	at[n - 2] = '\0'; /* the braces of params and message */
+	return at + sizeof(key) - 1;
 }
 
-static DIR *open_run(void)
+/* An answer is {"jsonrpc":"2.0","id":1,"result":...} or with "error": its members are
+ * written in this order. */
+static int take_answer(char *line, char **ret_result, struct text *why)
 {
-	return opendir(place_run());
-}
+	static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":";
+	cJSON *json;
+	const cJSON *error, *message, *code;
+	int number;
 
-int client_ask_all(const char *method, client_fn fn, void *context)
-{
-	AUTO_TEXT request = { 0 };
-	struct dirent *e;
-	int answered = 0, refused_us = 0;
-	DIR *d = open_run();
-
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
-	text_printf(&request, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"}\n", method);
-	while ((e = readdir(d))) {
-		cJSON *json = NULL;
-		const cJSON *result;
-
-		int r;
-
-		if (e->d_name[0] == '.')
-			continue;
-		r = exchange(e->d_name, request.at, &json);
-		refused_us += r == -EACCES;
-		if (r < 0)
-			continue;
-		result = cJSON_GetObjectItemCaseSensitive(json, "result");
-		if (result) {
-			answered++;
-			fn(result, context);
-		}
-		cJSON_Delete(json);
-	}
-	(void)closedir(d);
-	/* "nothing runs" must not be said by somebody who may not look */
-	return answered == 0 && refused_us > 0 ? -EACCES : answered;
-}
-
-/* The instance whose name begins like the id, without its ".N". */
-static int find_instance(const char *id, char *ret, size_t size, struct text *why)
-{
-	size_t n = strcspn(id, ".");
-	unsigned int found = 0;
-	struct dirent *e;
-	DIR *d = open_run();
-
-	while (d && n > 0 && (e = readdir(d)))
-		if (e->d_name[0] != '.' && strncmp(e->d_name, id, n) == 0) {
-			found++;
-			(void)snprintf(ret, size, "%s", e->d_name);
-		}
-	if (d)
-		(void)closedir(d);
-	if (found == 1)
+	if (strncmp(line, head, sizeof(head) - 1) == 0) {
+		line[strlen(line) - 1] = '\0';
+		*ret_result = line + sizeof(head) - 1;
 		return 0;
-	text_add(why, found ? "more than one begins with \"" : "nothing that runs is called \"");
-	text_add_safe(why, id, strlen(id));
-	text_add(why, "\"; `glovebox ps` lists what runs");
-	return found ? -ENOTUNIQ : -ENOENT;
-}
-
-static int refused(const cJSON *json, struct text *why)
-{
-	const cJSON *error = cJSON_GetObjectItemCaseSensitive(json, "error");
-	const cJSON *message = cJSON_GetObjectItemCaseSensitive(error, "message");
-	const cJSON *code = cJSON_GetObjectItemCaseSensitive(error, "code");
-
+	}
+	json = cJSON_Parse(line);
+	error = cJSON_GetObjectItemCaseSensitive(json, "error");
+	message = cJSON_GetObjectItemCaseSensitive(error, "message");
+	code = cJSON_GetObjectItemCaseSensitive(error, "code");
+	number = cJSON_IsNumber(code) ? code->valueint : 0;
 	if (cJSON_IsString(message))
 		text_add_safe(why, message->valuestring, strlen(message->valuestring));
 	else
 		text_add(why, "the supervisor's answer makes no sense");
-	return cJSON_IsNumber(code) && code->valueint == RPC_NOT_FOUND ? -ENOENT : -EPROTO;
+	cJSON_Delete(json);
+	return number == RPC_NOT_FOUND                                     ? -ENOENT
+	       : number == RPC_NOT_PERMITTED                               ? -EPERM
+	       : number == RPC_INVALID_PARAMS || number == RPC_PARSE_ERROR ? -EINVAL
+	       : number == RPC_WRONG_STATE || number == RPC_CONFLICT || number == RPC_BUSY ||
+			       number == RPC_INCOMPLETE
+		       ? -EPROTO
+		       : -EIO;
 }
 
-int client_ask(const char *id, const char *method, const char *reason, cJSON **ret,
-	       struct text *why)
+int client_exchange(struct client *c, const char *method, const char *params, int timeout_ms,
+		    char **ret_result, struct text *why)
 {
-	AUTO_TEXT request = { 0 };
-	char instance[NAME_MAX + 1];
-	cJSON *json = NULL;
-	cJSON *result;
+	char *line;
+	int r = client_send(c, method, params);
+
+	while (r == 0) {
+		r = client_next(c, timeout_ms, &line);
+		if (r == 0 && !client_event(line))
+			return take_answer(line, ret_result, why);
+	}
+	text_printf(why, "the supervisor %s cannot be reached: %s", c->instance, strerror(-r));
+	return r == -EACCES ? r : -ENOTCONN;
+}
+
+/* --- which supervisor --------------------------------------------------------- */
+
+struct instances {
+	char *at[INSTANCES_MAX];
+	size_t count;
+};
+
+/* All of them; daemons first. */
+static void list_instances(struct instances *ret)
+{
+	DIR *d = opendir(place_run());
+	struct dirent *e;
+
+	ret->count = 0;
+	while (d && (e = readdir(d)) && ret->count < INSTANCES_MAX) {
+		char *name;
+
+		if (e->d_name[0] == '.')
+			continue;
+		name = strdup(e->d_name);
+		if (!name)
+			continue;
+		ret->at[ret->count++] = name;
+		if (strncmp(name, "s-", 2) != 0) {
+			ret->at[ret->count - 1] = ret->at[0];
+			ret->at[0] = name;
+		}
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+static void free_instances(struct instances *all)
+{
+	while (all->count > 0)
+		free(all->at[--all->count]);
+}
+
+static bool is_daemon(const char *instance)
+{
+	return strncmp(instance, "s-", 2) != 0;
+}
+
+/* Whether this supervisor knows the id. */
+static int has_id(struct client *c, const char *id)
+{
+	AUTO_TEXT params = { 0 };
+	AUTO_TEXT why = { 0 };
+	char *result;
+
+	client_add_member(&params, "id", id);
+	return client_exchange(c, "session.show", params.at, ANSWER_MS, &result, &why);
+}
+
+static int fail_find(const char *id, size_t found, bool refused, struct text *why)
+{
+	if (refused && found == 0) {
+		text_add(why, "the supervisors here are not yours to ask (operators are root and "
+			      "the group glovebox)");
+		return -EACCES;
+	}
+	if (id) {
+		text_add(why,
+			 found ? "more than one begins with \"" : "nothing that runs is called \"");
+		text_add_safe(why, id, strlen(id));
+		text_add(why, "\"; `glovebox ps` lists what runs");
+	} else {
+		text_add(why, found ? "more than one daemon runs: name one with GLOVEBOX_HOST"
+				    : "no daemon runs here: glovebox daemon --root DIR starts one");
+	}
+	return found ? -ENOTUNIQ : -ENOENT;
+}
+
+static int connect_id(const struct instances *all, const char *id, struct client *ret,
+		      struct text *why)
+{
+	size_t n = strcspn(id, "."), found = 0;
+	bool refused = false;
+
+	for (size_t i = 0; i < all->count && n > 0; i++) {
+		struct client c;
+		int r;
+
+		if (!is_daemon(all->at[i]) && strncmp(all->at[i], id, n) != 0)
+			continue;
+		r = connect_to(all->at[i], "operator.sock", &c);
+		refused |= r == -EACCES;
+		if (r < 0)
+			continue;
+		if (is_daemon(all->at[i]) && has_id(&c, id) < 0) {
+			client_done(&c);
+			continue;
+		}
+		if (found++ == 0)
+			*ret = c;
+		else
+			client_done(&c);
+	}
+	if (found > 1)
+		client_done(ret);
+	return found == 1 ? 0 : fail_find(id, found, refused, why);
+}
+
+static int connect_daemon(const struct instances *all, struct client *ret, struct text *why)
+{
+	const char *wanted = getenv("GLOVEBOX_HOST");
+	bool refused = false;
+	size_t found = 0;
+
+	for (size_t i = 0; i < all->count; i++) {
+		struct client c;
+		int r;
+
+		if (!is_daemon(all->at[i]) || (wanted && wanted[0] && strcmp(wanted, "1") != 0 &&
+					       strcmp(wanted, all->at[i]) != 0))
+			continue;
+		r = connect_to(all->at[i], "operator.sock", &c);
+		if (r == -EACCES) /* not an operator: perhaps an agent */
+			r = connect_to(all->at[i], "agent.sock", &c);
+		refused |= r == -EACCES;
+		if (r < 0)
+			continue;
+		if (found++ == 0)
+			*ret = c;
+		else
+			client_done(&c);
+	}
+	if (found > 1)
+		client_done(ret);
+	return found == 1 ? 0 : fail_find(NULL, found, refused, why);
+}
+
+int client_connect(const char *id, struct client *ret, struct text *why)
+{
+	struct instances all;
 	int r;
 
-	r = find_instance(id, instance, sizeof(instance), why);
+	*ret = (struct client){ .fd = -1 };
+	list_instances(&all);
+	r = id ? connect_id(&all, id, ret, why) : connect_daemon(&all, ret, why);
+	free_instances(&all);
+	return r;
+}
+
+int client_ask_all(const char *method, client_fn fn, void *context)
+{
+	struct instances all;
+	int answered = 0;
+	bool refused = false;
+
+	list_instances(&all);
+	for (size_t i = 0; i < all.count; i++) {
+		AUTO_TEXT why = { 0 };
+		struct client c;
+		char *result;
+		cJSON *json;
+		int r = connect_to(all.at[i], "operator.sock", &c);
+
+		refused |= r == -EACCES;
+		if (r < 0)
+			continue;
+		if (client_exchange(&c, method, NULL, ANSWER_MS, &result, &why) == 0 &&
+		    (json = cJSON_Parse(result))) {
+			answered++;
+			fn(json, context);
+			cJSON_Delete(json);
+		}
+		client_done(&c);
+	}
+	free_instances(&all);
+	/* "nothing runs" must not be said by somebody who may not look */
+	return answered == 0 && refused ? -EACCES : answered;
+}
+
+void client_add_member(struct text *t, const char *key, const char *value)
+{
+	text_printf(t, "%s\"%s\":", t->len ? "," : "", key);
+	text_add_json(t, value, strlen(value));
+}
+
+int client_ask(const char *id, const char *method, const char *params, cJSON **ret,
+	       struct text *why)
+{
+	struct client c;
+	char *result;
+	int r;
+
+	r = client_connect(id, &c, why);
 	if (r < 0)
 		return r;
-	text_printf(&request,
-		    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{\"id\":", method);
-	text_add(&request, "\"");
-	text_add(&request, instance);
-	text_add(&request, strchr(id, '.') ? strchr(id, '.') : "");
-	text_add(&request, "\"");
-	if (reason) {
-		text_add(&request, ",\"reason\":");
-		text_add_json(&request, reason, strlen(reason));
+	/* a commit or a diff takes as long as it takes */
+	r = client_exchange(&c, method, params, -1, &result, why);
+	if (r == 0) {
+		*ret = cJSON_Parse(result);
+		if (!*ret)
+			r = -EIO;
 	}
-	text_add(&request, "}}\n");
-	r = exchange(instance, request.at, &json);
-	if (r < 0) {
-		text_printf(why, "the supervisor of %s cannot be reached: %s", instance,
-			    strerror(-r));
-		return r == -EACCES ? r : -ENOTCONN;
-	}
-	result = cJSON_DetachItemFromObjectCaseSensitive(json, "result");
-	r = result ? 0 : refused(json, why);
-	cJSON_Delete(json);
-	if (r == 0)
-		*ret = result;
+	client_done(&c);
 	return r;
+}
+
+int client_status(int error)
+{
+	switch (-error) {
+	case 0:
+		return EXIT_DONE;
+	case ENOENT:
+	case ENOTUNIQ:
+		return EXIT_NOT_FOUND;
+	case EINVAL:
+		return EXIT_USAGE;
+	case EACCES:
+	case EPERM:
+		return EXIT_NOT_PERMITTED;
+	case EPROTO:
+		return EXIT_CONFLICT;
+	case ENOTCONN:
+		return EXIT_NO_SUPERVISOR;
+	default:
+		return EXIT_FAILED;
+	}
 }

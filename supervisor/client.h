@@ -4,6 +4,7 @@
 #define SUPERVISOR_CLIENT_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 
 #include "supervisor/text.h"
 
@@ -13,12 +14,45 @@ typedef void (*client_fn)(const cJSON *result, void *context);
 /* Asks every supervisor on this machine. Gives how many answered, or -errno. */
 int client_ask_all(const char *method, client_fn fn, void *context);
 
-/*
- * Asks the supervisor of call or session `id` (a unique beginning is enough).
- * Gives the result, which the caller deletes. 0; -ENOENT nobody has it,
- * -ENOTUNIQ, -EACCES, -EPROTO refused (with `why` in every case), or -errno.
- */
-int client_ask(const char *id, const char *method, const char *reason, cJSON **ret,
+/* One connection. */
+struct client {
+	int fd;
+	struct text in;
+	char instance[256];
+};
+
+/* Connects to the supervisor that has call or session `id` (a unique beginning is
+ * enough), or with NULL to a daemon: the one named by GLOVEBOX_HOST, else the only
+ * one. 0; -ENOENT nobody has it, -ENOTUNIQ, -EACCES, or -errno, with `why`. */
+int client_connect(const char *id, struct client *ret, struct text *why);
+
+/* Sends a request; `params` are the members of an object, without braces, or NULL. */
+int client_send(struct client *c, const char *method, const char *params);
+
+/* The next line, NUL-terminated, valid until the next call. `timeout_ms` -1: no limit.
+ * 0 or -errno (-EPIPE: it has hung up, -ETIMEDOUT). */
+int client_next(struct client *c, int timeout_ms, char **ret_line);
+
+/* The event of a notification line, cut out as it is; NULL: it is none. */
+char *client_event(char *line);
+
+/* Sends, and waits for the answer; events on the way are dropped. Gives the line's
+ * result as text (valid until the next call), or fails like client_ask(). */
+int client_exchange(struct client *c, const char *method, const char *params, int timeout_ms,
+		    char **ret_result, struct text *why);
+
+void client_done(struct client *c);
+
+/* Connects, asks, hangs up. Gives the result, which the caller deletes. 0; -ENOENT
+ * nobody has it, -ENOTUNIQ, -EACCES, -EPERM, -EPROTO refused, -ENOTCONN, each with
+ * `why`. */
+int client_ask(const char *id, const char *method, const char *params, cJSON **ret,
 	       struct text *why);
+
+/* {"id": ...} for the params, with more members behind. */
+void client_add_member(struct text *t, const char *key, const char *value);
+
+/* Exit status of -errno above. */
+int client_status(int error);
 
 #endif

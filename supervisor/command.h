@@ -25,6 +25,7 @@ enum run_status {
 
 /* argv[0] is the command's name. All return the exit status. */
 int command_run(char **argv);
+int command_daemon(char **argv);
 int command_ps(char **argv);
 int command_pause(char **argv);
 int command_resume(char **argv);
@@ -34,6 +35,15 @@ int command_changes(char **argv);
 int command_diff(char **argv);
 int command_commit(char **argv);
 int command_discard(char **argv);
+int command_rollback(char **argv);
+int command_undo(char **argv);
+int command_call(char **argv);
+int command_events(char **argv);
+int command_report(char **argv);
+int command_approvals(char **argv);
+int command_approve(char **argv);
+int command_deny(char **argv);
+int command_steer(char **argv);
 int command_doctor(char **argv);
 int command_version(char **argv);
 

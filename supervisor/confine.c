@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "sandbox/base/fd.h"
 #include "sandbox/privs.h"
@@ -62,6 +63,7 @@ static const char *const listed[] = {
 	"eventfd2",
 	"exit",
 	"exit_group",
+	"fallocate",
 	"fchmod",
 	"fcntl",
 	"fdatasync",
@@ -112,6 +114,8 @@ static const char *const listed[] = {
 	"sendmsg",
 	"sendto",
 	"set_robust_list",
+	"setsockopt",
+	"shutdown",
 	"sigaltstack",
 	"signalfd4",
 	"socketpair",
@@ -152,6 +156,10 @@ int confine_syscalls(void)
 		if (nr >= 0)
 			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0);
 	}
+	/* to tell systemd how we are (sd_notify(3)); no network */
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_CMP32(0, SCMP_CMP_EQ, AF_UNIX));
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(bpf_commands); i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
 				     SCMP_CMP32(0, SCMP_CMP_EQ, (uint32_t)bpf_commands[i]));

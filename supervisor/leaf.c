@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "supervisor/session.h"
 
@@ -58,6 +59,11 @@ int leaf_clone(struct call *c, int init, int block, const int *stdio)
 		memcpy(fds + 2, stdio, 3 * sizeof(int));
 	c->started_ns = io_now_ns();
 	c->started_real_ns = stream_now_real_ns();
+	r = session_take_layer(c->session, c, &q);
+	if (r < 0) {
+		c->failed = (struct sb_failure){ SB_STAGE_LAYER, r };
+		return r;
+	}
 	r = session_ask(c->session, &q, fds, c->is_tty ? 2 : 5, &reply, got, &count);
 	if (r < 0) {
 		c->failed = (struct sb_failure){ reply.stage, r };
@@ -71,7 +77,7 @@ int leaf_clone(struct call *c, int init, int block, const int *stdio)
 	return 0;
 }
 
-void leaf_retire(struct call *c)
+static bool retire(struct call *c)
 {
 	struct sb_request q = { .verb = SB_VERB_RETIRE, .call = c->number };
 	struct sb_reply reply;
@@ -79,7 +85,22 @@ void leaf_retire(struct call *c)
 	unsigned int count = 0;
 
 	/* a leaf that cannot be removed is reported by the close of the session */
-	(void)session_ask(c->session, &q, NULL, 0, &reply, fds, &count);
+	return session_ask(c->session, &q, NULL, 0, &reply, fds, &count) == 0 && reply.is_untouched;
+}
+
+void leaf_retire(struct call *c)
+{
+	session_release_layer(c->session, retire(c));
+}
+
+void leaf_give_up(struct call *c)
+{
+	bool is_untouched = c->cgroup_id != 0 && retire(c);
+
+	if (c->layer > 0)
+		session_release_layer(c->session, is_untouched);
+	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
+		fd_done(&c->leaf[i]);
 }
 
 bool leaf_says(const struct call *c, enum sb_leaf_fd which, const char *what)

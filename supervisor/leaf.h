@@ -13,6 +13,9 @@ int leaf_ask(struct call *c);
  * used with a terminal. All fds are borrowed. 0 or -errno, with c->failed set. */
 int leaf_clone(struct call *c, int init, int block, const int *stdio);
 
+/* After a start that failed: gives back what leaf_ask() and leaf_clone() took. */
+void leaf_give_up(struct call *c);
+
 /* Gives the leaf back, empty. */
 void leaf_retire(struct call *c);
 

@@ -255,6 +255,12 @@ int monitor_attach(struct monitor *m, int warden, int cgroup)
 	return 0;
 }
 
+void monitor_detach(struct monitor *m)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
+		fd_done(&m->links[i]);
+}
+
 int monitor_start(struct monitor *m)
 {
 	int r = pthread_create(&m->thread, NULL, drain_loop, m);

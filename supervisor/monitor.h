@@ -38,6 +38,9 @@ int monitor_load(struct monitor **ret, char *why, size_t size);
  * directory, for the address hooks. 0 or -errno. */
 int monitor_attach(struct monitor *m, int warden, int cgroup);
 
+/* Undoes it: outside processes pay nothing any more. */
+void monitor_detach(struct monitor *m);
+
 /* Starts the thread. Call after the privileges are gone. 0 or -errno. */
 int monitor_start(struct monitor *m);
 

@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
+#include "sandbox/store.h"
 
 #define STATE_DIR "/var/lib/glovebox"
 #define RUN_DIR "/run/glovebox"
-#define OPERATORS "glovebox" /* whose members may reach in; optional */
 
 const char *place_state(void)
 {
@@ -75,23 +75,118 @@ int place_prepare(const char *id, char ret_dir[PATH_MAX], struct text *why)
 	return 0;
 }
 
-int place_listen(const char *dir, int *ret_fd, struct text *why)
+int place_listen(const char *dir, const char *name, const char *group, int *ret_fd,
+		 struct text *why)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	const struct group *operators = getgrnam(OPERATORS);
+	const struct group *members = getgrnam(group);
 	AUTO_FD fd = -1;
 
-	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/operator.sock", dir) >=
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", dir, name) >=
 	    (int)sizeof(addr.sun_path))
 		return fail(why, "listen in", dir, -ENAMETOOLONG);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return fail(why, "listen in", dir, -errno);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    chown(addr.sun_path, 0, operators ? operators->gr_gid : 0) < 0 ||
+	    chown(addr.sun_path, 0, members ? members->gr_gid : 0) < 0 ||
 	    chmod(addr.sun_path, 0660) < 0 || listen(fd, SOMAXCONN) < 0)
 		return fail(why, "listen on", addr.sun_path, -errno);
 	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+static bool somebody_listens(const char *instance)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s/operator.sock",
+			       place_run(), instance) >= (int)sizeof(addr.sun_path))
+		return true;
+	/* only a refusal proves that nobody does */
+	return connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 ||
+	       (errno != ECONNREFUSED && errno != ENOENT);
+}
+
+int place_adopt(const char *id, char ret_dir[PATH_MAX], struct text *why)
+{
+	static const char *const names[] = { "operator.sock", "agent.sock" };
+	char path[PATH_MAX];
+
+	if (somebody_listens(id)) {
+		text_printf(why,
+			    "an instance called \"%s\" runs already; --name gives this one "
+			    "another name",
+			    id);
+		return -EADDRINUSE;
+	}
+	(void)snprintf(ret_dir, PATH_MAX, "%s/%s", place_run(), id);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", place_run(), id, names[i]);
+		if (unlink(path) < 0 && errno != ENOENT)
+			return fail(why, "remove", path, -errno);
+	}
+	return 0;
+}
+
+void place_sweep(const char *own)
+{
+	struct dirent *e;
+	DIR *d = opendir(place_run());
+
+	while (d && (e = readdir(d))) {
+		char path[PATH_MAX];
+		struct stat st;
+
+		/* an instance that is just starting has no socket yet: only those with one */
+		if (e->d_name[0] == '.' || strcmp(e->d_name, own) == 0 ||
+		    snprintf(path, sizeof(path), "%s/%s/operator.sock", place_run(), e->d_name) >=
+			    PATH_MAX ||
+		    lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode) || somebody_listens(e->d_name))
+			continue;
+		(void)unlink(path);
+		(void)snprintf(path, sizeof(path), "%s/%s/agent.sock", place_run(), e->d_name);
+		(void)unlink(path);
+		(void)snprintf(path, sizeof(path), "%s/%s", place_run(), e->d_name);
+		(void)rmdir(path);
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+void place_each_session(void (*fn)(const char *id, void *context), void *context)
+{
+	char path[PATH_MAX];
+	struct dirent *e;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "%s/sessions", place_state());
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		char id[SB_ID_MAX] = "";
+
+		if (strlen(e->d_name) >= sizeof(id))
+			continue;
+		memcpy(id, e->d_name, strlen(e->d_name));
+		if (store_id_is_sound(id))
+			fn(id, context);
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+int place_open_session(const char *id, int *ret_fd)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/sessions/%s", place_state(), id) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
 	return 0;
 }
 

@@ -16,8 +16,27 @@ const char *place_run(void);
  * path. 0 or -errno with `why`. */
 int place_prepare(const char *id, char ret_dir[PATH_MAX], struct text *why);
 
-/* Makes operator.sock in `dir` and listens. Gives the fd. */
-int place_listen(const char *dir, int *ret_fd, struct text *why);
+/* The directory of an instance that was killed. -EADDRINUSE: it runs. 0 or -errno with
+ * `why`. */
+int place_adopt(const char *id, char ret_dir[PATH_MAX], struct text *why);
+
+/* Whose members may connect; optional: without the group it is root alone. */
+#define PLACE_OPERATORS "glovebox"
+#define PLACE_AGENTS "glovebox-agent"
+
+/* Makes socket `name` in `dir` and listens: root's, 0660, of `group`. Gives the fd. */
+int place_listen(const char *dir, const char *name, const char *group, int *ret_fd,
+		 struct text *why);
+
+/* Removes what instances that were killed have left in the run directory: sockets
+ * nobody listens on. `own` stays. */
+void place_sweep(const char *own);
+
+/* Ids of the sessions on disk, one after the other; `fn` is called for each. */
+void place_each_session(void (*fn)(const char *id, void *context), void *context);
+
+/* Opens the directory of a session. 0 or -errno. */
+int place_open_session(const char *id, int *ret_fd);
 
 /* The one session on disk whose id begins with `prefix` ("s-..." or a part of
  * it, a ".N" behind it is cut). 0, -ENOENT, -ENOTUNIQ. */

@@ -77,6 +77,7 @@ void policy_init(struct policy *p)
 		.wall_ns = 600ull * 1000000000u,
 		.cpu_ns = 300ull * 1000000000u,
 		.output_bytes = 16ull << 20,
+		.approval_ns = 300ull * 1000000000u,
 	};
 }
 
@@ -264,8 +265,8 @@ static void add_env(struct text *out, uint32_t *count, const char *item)
 	(*count)++;
 }
 
-int policy_build_env(const struct policy *p, char *const *environment, struct text *ret,
-		     uint32_t *ret_count)
+int policy_build_env(const struct policy *p, const char *const *own, char *const *environment,
+		     struct text *ret, uint32_t *ret_count)
 {
 	/* LC_* are passed by prefix below; everything else must be named */
 	static const char *const passed[] = {
@@ -274,6 +275,8 @@ int policy_build_env(const struct policy *p, char *const *environment, struct te
 	};
 	uint32_t count = 0;
 
+	for (; own && *own; own++)
+		add_env(ret, &count, *own);
 	for (size_t i = 0; i < p->env_count; i++) {
 		const char *item = p->env[i];
 		const char *found =

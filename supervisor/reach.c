@@ -11,7 +11,7 @@
 #include "supervisor/rpc.h"
 
 struct options {
-	bool help, json;
+	bool help, json, all;
 	const char *reason;
 };
 
@@ -30,13 +30,24 @@ static const struct option_row verb_rows[] = {
 	{ .kind = OPTION_END },
 };
 
+static const struct option_row kill_rows[] = {
+	{ 'm', "reason", OPTION_TEXT, offsetof(struct options, reason), "TEXT",
+	  "why, for the record" },
+	{ 'a', "all", OPTION_BOOL, offsetof(struct options, all), NULL,
+	  "everything that runs, of every supervisor here" },
+	{ 0, "json", OPTION_BOOL, offsetof(struct options, json), NULL,
+	  "print the receipt as JSON" },
+	{ 'h', "help", OPTION_BOOL, offsetof(struct options, help), NULL, "this text" },
+	{ .kind = OPTION_END },
+};
+
 static int help(const struct option_row *rows, const char *usage)
 {
 	AUTO_TEXT t = { 0 };
 
 	text_printf(&t, "usage: glovebox %s\n\n", usage);
 	if (strstr(usage, " ID"))
-		text_add(&t, "ID is a call (s-4f7k2m9q1c.1), a session (its newest call), or a "
+		text_add(&t, "ID is a call (s-4f7k2m9q1c.1), a session (all its calls), or a "
 			     "beginning\n"
 			     "that only one of them has.\n\n");
 	options_help(rows, &t);
@@ -124,24 +135,6 @@ int command_ps(char **argv)
 	return EXIT_DONE;
 }
 
-static int status_of(int r)
-{
-	switch (-r) {
-	case ENOENT:
-	case ENOTUNIQ:
-		return EXIT_NOT_FOUND;
-	case EACCES:
-	case EPERM:
-		return EXIT_NOT_PERMITTED;
-	case EPROTO:
-		return EXIT_CONFLICT;
-	case ENOTCONN:
-		return EXIT_NO_SUPERVISOR;
-	default:
-		return EXIT_FAILED;
-	}
-}
-
 static void print_receipt(const cJSON *result)
 {
 	const cJSON *receipt = cJSON_GetObjectItemCaseSensitive(result, "receipt");
@@ -157,9 +150,36 @@ static void print_receipt(const cJSON *result)
 	(void)putchar('\n');
 }
 
-static int ask(char **argv, const char *method)
+static void print_result(const cJSON *result, bool json)
+{
+	char *text = json ? cJSON_PrintUnformatted(result) : NULL;
+
+	if (json)
+		(void)puts(text ? text : "{}");
+	else
+		print_receipt(result);
+	free(text);
+}
+
+static void print_each(const cJSON *result, void *context)
+{
+	print_result(result, *(bool *)context);
+}
+
+static int kill_all(const struct options *opt)
+{
+	int r = client_ask_all("host.kill", print_each, (void *)(uintptr_t)&opt->json);
+
+	if (r < 0)
+		return command_fail(client_status(r), "what runs here cannot be reached: %s",
+				    strerror(-r));
+	return r > 0 ? EXIT_DONE : command_fail(EXIT_NO_SUPERVISOR, "nothing runs here");
+}
+
+static int ask(char **argv, const char *method, const struct option_row *rows)
 {
 	struct options opt = { 0 };
+	AUTO_TEXT params = { 0 };
 	AUTO_TEXT why = { 0 };
 	cJSON *result = NULL;
 	char usage[64];
@@ -168,39 +188,37 @@ static int ask(char **argv, const char *method)
 
 	(void)snprintf(usage, sizeof(usage), "%s ID", argv[0]);
 	/* the beginning of an id is enough while it is the only one */
-	if (options_parse(verb_rows, argv, false, &opt, &rest, &why) < 0)
+	if (options_parse(rows, argv, false, &opt, &rest, &why) < 0)
 		return command_fail(EXIT_USAGE, "%s", why.at);
 	if (opt.help)
-		return help(verb_rows, usage);
-	if (!rest[0] || rest[1])
+		return help(rows, usage);
+	if (opt.all && !rest[0])
+		return kill_all(&opt);
+	if (!rest[0] || rest[1] || opt.all)
 		return command_fail(EXIT_USAGE, "usage: glovebox %s; `glovebox ps` lists the ids",
 				    usage);
-	r = client_ask(rest[0], method, opt.reason, &result, &why);
+	client_add_member(&params, "id", rest[0]);
+	if (opt.reason)
+		client_add_member(&params, "reason", opt.reason);
+	r = client_ask(rest[0], method, params.at, &result, &why);
 	if (r < 0)
-		return command_fail(status_of(r), "%s", why.at ? why.at : strerror(-r));
-	if (opt.json) {
-		char *text = cJSON_PrintUnformatted(result);
-
-		(void)puts(text ? text : "{}");
-		free(text);
-	} else {
-		print_receipt(result);
-	}
+		return command_fail(client_status(r), "%s", why.at ? why.at : strerror(-r));
+	print_result(result, opt.json);
 	cJSON_Delete(result);
 	return EXIT_DONE;
 }
 
 int command_pause(char **argv)
 {
-	return ask(argv, "call.pause");
+	return ask(argv, "call.pause", verb_rows);
 }
 
 int command_resume(char **argv)
 {
-	return ask(argv, "call.resume");
+	return ask(argv, "call.resume", verb_rows);
 }
 
 int command_kill(char **argv)
 {
-	return ask(argv, "call.kill");
+	return ask(argv, "call.kill", kill_rows);
 }

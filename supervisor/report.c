@@ -3,6 +3,7 @@
 #include "supervisor/report.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,6 +13,8 @@
 
 /* Rows of the table for people; the report has them all. */
 #define TABLE_ROWS 24
+/* Changes in the result that an agent is handed; changes.list has them all. */
+#define RESULT_CHANGES 1000
 
 static void add_string(struct text *t, const char *key, const char *value)
 {
@@ -130,17 +133,8 @@ static void add_processes(const struct tally *y, struct text *t)
 		text_printf(t, ",\"processes_cut\":%u", y->processes_cut);
 }
 
-static void add_reach(const struct tally *y, struct text *t)
+static void add_denials(const struct tally *y, struct text *t)
 {
-	text_add(t, ",\"connections\":[");
-	for (uint32_t i = 0; i < y->connection_count; i++) {
-		const struct tally_connection *n = &y->connections[i];
-
-		text_printf(t, "%s{\"addr\":\"%s\",\"port\":%u,\"verdict\":\"%s\",\"count\":%llu}",
-			    i ? "," : "", n->addr.at, n->port, n->verdict,
-			    (unsigned long long)n->count);
-	}
-	text_add(t, "],\"denials\":[");
 	for (uint32_t i = 0; i < y->denial_count; i++) {
 		const struct tally_denial *d = &y->denials[i];
 
@@ -155,12 +149,26 @@ static void add_reach(const struct tally *y, struct text *t)
 		add_string(t, "suggest", d->suggest.at);
 		text_add(t, "}");
 	}
+}
+
+static void add_reach(const struct tally *y, struct text *t)
+{
+	text_add(t, ",\"connections\":[");
+	for (uint32_t i = 0; i < y->connection_count; i++) {
+		const struct tally_connection *n = &y->connections[i];
+
+		text_printf(t, "%s{\"addr\":\"%s\",\"port\":%u,\"verdict\":\"%s\",\"count\":%llu}",
+			    i ? "," : "", n->addr.at, n->port, n->verdict,
+			    (unsigned long long)n->count);
+	}
+	text_add(t, "],\"denials\":[");
+	add_denials(y, t);
 	text_add(t, "]");
 	if (y->denials_cut > 0)
 		text_printf(t, ",\"denials_cut\":%u", y->denials_cut);
 }
 
-static void add_changes(const struct call *c, const struct changes *changes, int error,
+static void add_changes(const struct call *c, const struct changes *changes, int error, size_t most,
 			struct text *t)
 {
 	if (!changes) {
@@ -169,12 +177,48 @@ static void add_changes(const struct call *c, const struct changes *changes, int
 		return;
 	}
 	text_add(t, ",\"changes\":[");
-	for (size_t i = 0; i < changes->count; i++) {
+	for (size_t i = 0; i < changes->count && i < most; i++) {
 		if (i > 0)
 			text_add(t, ",");
 		changes_add_json(&changes->at[i], c->session->at, t);
 	}
 	text_add(t, "]");
+	if (changes->count > most)
+		text_printf(t, ",\"changes_cut\":%zu", changes->count - most);
+}
+
+static void add_kept(const struct call *c, struct text *t)
+{
+	static const char *const names[] = { "stdout", "stderr" };
+
+	for (int i = 0; i < 2; i++) {
+		struct output_totals o = output_totals(c->kept[i]);
+
+		text_printf(t, "%s\"%s\":{\"bytes\":%llu,\"head\":%llu,\"tail\":%llu,\"cut\":%llu",
+			    i ? "," : "", names[i], (unsigned long long)o.bytes,
+			    (unsigned long long)o.head, (unsigned long long)o.tail,
+			    (unsigned long long)(o.bytes - o.head - o.tail));
+		if (o.error < 0)
+			add_string(t, "error", strerror(-o.error));
+		text_add(t, "}");
+	}
+}
+
+void report_make_result(const struct call *c, const struct changes *changes, int changes_error,
+			struct text *out)
+{
+	text_printf(out, "{\"id\":\"%s.%u\",\"session\":\"%s\",\"call\":%u,\"state\":\"done\"",
+		    c->session->id, c->number, c->session->id, c->number);
+	add_string(out, "agent_call_id", c->request.agent_call_id);
+	add_outcome(c, out);
+	text_printf(out, ",\"duration_ns\":%llu,\"killed_leftovers\":%u",
+		    (unsigned long long)(c->ended_ns - c->started_ns), c->killed_leftovers);
+	add_changes(c, changes, changes_error, RESULT_CHANGES, out);
+	text_add(out, ",\"denials\":[");
+	add_denials(c->tally, out);
+	text_add(out, "],\"output\":{");
+	add_kept(c, out);
+	text_add(out, "}}");
 }
 
 void report_make(const struct call *c, const struct changes *changes, int changes_error,
@@ -183,8 +227,11 @@ void report_make(const struct call *c, const struct changes *changes, int change
 	const struct session *s = c->session;
 
 	text_printf(out, "{\"schema\":1,\"session\":\"%s\",\"call\":%u", s->id, c->number);
-	add_string(out, "agent_call_id", c->agent_call_id);
-	text_add(out, ",\"tool\":\"exec\",\"argv\":[");
+	add_string(out, "agent_call_id", c->request.agent_call_id);
+	if (c->request.step)
+		add_string(out, "step", c->request.step);
+	add_string(out, "tool", c->request.tool);
+	text_add(out, ",\"argv\":[");
 	for (const char *const *a = c->argv; *a; a++) {
 		text_add(out, a == c->argv ? "" : ",");
 		text_add_json(out, *a, strlen(*a));
@@ -201,9 +248,11 @@ void report_make(const struct call *c, const struct changes *changes, int change
 		    "\"output_bytes\":%llu,\"output_lost_bytes\":%llu}",
 		    (unsigned long long)c->cpu_used_ns, (unsigned long long)c->usage.maxrss_bytes,
 		    (unsigned long long)c->tally->execs,
-		    (unsigned long long)(c->out.bytes + c->err.bytes),
+		    (unsigned long long)(c->out.bytes + c->err.bytes +
+					 output_totals(c->kept[0]).bytes +
+					 output_totals(c->kept[1]).bytes),
 		    (unsigned long long)(c->out.lost + c->err.lost));
-	add_changes(c, changes, changes_error, out);
+	add_changes(c, changes, changes_error, SIZE_MAX, out);
 	add_syscalls(c, out);
 	add_processes(c->tally, out);
 	add_reach(c->tally, out);

@@ -12,6 +12,11 @@
 void report_make(const struct call *c, const struct changes *changes, int changes_error,
 		 struct text *out);
 
+/* What call.wait hands over, without the texts of the output: outcome, changes (the
+ * first of them), denials. */
+void report_make_result(const struct call *c, const struct changes *changes, int changes_error,
+			struct text *out);
+
 /* The closing lines for a person: outcome, changes, denials, loss; with `all`
  * also the table of system calls. */
 void report_say(const struct call *c, const struct changes *changes, bool all, struct text *out);

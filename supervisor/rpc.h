@@ -23,6 +23,7 @@ enum rpc_code {
 	RPC_NOT_PERMITTED = -32003,
 	RPC_BUSY = -32004,
 	RPC_INCOMPLETE = -32005, /* asked for, not proven in time */
+	RPC_CONFLICT = -32006, /* the real side, or what was shown, is another now */
 };
 
 struct rpc_request {

@@ -31,12 +31,15 @@
 #include "sandbox/warden.h"
 #include "supervisor/call.h"
 #include "supervisor/command.h"
+#include "supervisor/account.h"
 #include "supervisor/confine.h"
-#include "supervisor/control.h"
+#include "supervisor/host.h"
 #include "supervisor/options.h"
 #include "supervisor/place.h"
 #include "supervisor/profile.h"
 #include "supervisor/report.h"
+#include "supervisor/seen.h"
+#include "supervisor/server.h"
 #include "supervisor/session.h"
 
 /* After the first Ctrl-C the tool has this long; then it is killed. */
@@ -98,8 +101,9 @@ struct run {
 	sd_event *loop;
 	struct stream stream;
 	struct session session;
+	struct host host;
 	struct monitor *monitor;
-	struct control *control;
+	struct server *server;
 	struct call *call;
 	sd_event_source *on_grace, *on_warden;
 	unsigned int interrupts;
@@ -241,21 +245,9 @@ static int open_outputs(struct run *r, struct text *why)
 	return e;
 }
 
-static int fail_open(struct run *r, const char *stage, int e, struct text *why)
+static int fail_open(uint32_t stage, int e, struct text *why)
 {
-	text_printf(why, "cannot start: stage \"%s\": %s", stage, strerror(-e));
-	if (e == -EOPNOTSUPP && strcmp(stage, sb_stage_names[SB_STAGE_CGROUP]) == 0)
-		text_add(why, "; a cgroup v2 hierarchy must be mounted on /sys/fs/cgroup or "
-			      "/sys/fs/cgroup/unified");
-	else if (e == -EINVAL && strcmp(stage, sb_stage_names[SB_STAGE_WORKSPACE]) == 0)
-		text_add(why, "; the workspace's file system cannot be id-mapped (ext4, xfs, btrfs "
-			      "and, from Linux 6.3, tmpfs can)");
-	else if (e == -EEXIST && strcmp(stage, sb_stage_names[SB_STAGE_REQUEST]) == 0)
-		text_add(why, "; the workspace cannot stand where the system does: show it "
-			      "elsewhere with --at");
-	else
-		text_add(why, "; `glovebox doctor` tells what this machine can do");
-	(void)r;
+	session_explain_open(stage, e, why);
 	return e;
 }
 
@@ -272,7 +264,7 @@ static int start_warden(struct run *r, struct text *why)
 		.state_dir = place_state(),
 		.run_dir = r->run_dir,
 		.staging = r->run_dir,
-		.workspace = r->workspace,
+		.roots = { r->workspace },
 	};
 	for (size_t i = 0; policy_read[i]; i++)
 		r->config.read[i] = policy_read[i];
@@ -295,13 +287,15 @@ static int ask_session(struct run *r, struct text *why)
 	}
 	r->session.loop = r->loop;
 	r->session.warden = r->warden;
-	r->session.workspace = r->workspace;
-	r->session.at = r->opt.at;
+	r->session.workspace = strdup(r->workspace);
+	r->session.at = strdup(r->opt.at);
 	r->session.policy = &r->policy;
 	r->session.stream = &r->stream;
-	r->session.keeper = r->session.dir = r->session.cgroup = -1;
-	e = session_ask_open(&r->session, r->filter);
-	return e < 0 ? fail_open(r, sb_stage_names[SB_STAGE_REQUEST], e, why) : 0;
+	r->session.unwatched_why = r->host.unwatched_why;
+	if (!r->session.workspace || !r->session.at)
+		return -ENOMEM;
+	e = session_ask_open(&r->session, r->filter, 0, false);
+	return e < 0 ? fail_open(SB_STAGE_REQUEST, e, why) : 0;
 }
 
 /* Everything that needs privilege, and its end. */
@@ -316,10 +310,9 @@ static int prepare(struct run *r, struct text *why)
 		e = ask_session(r, why);
 	if (e < 0)
 		return e;
-	if (monitor_load(&r->monitor, r->session.unwatched_why, sizeof(r->session.unwatched_why)) <
-	    0)
+	if (monitor_load(&r->monitor, r->host.unwatched_why, sizeof(r->host.unwatched_why)) < 0)
 		r->monitor = NULL; /* the tier says so, and --require refuses */
-	e = place_listen(r->run_dir, &r->listener, why);
+	e = place_listen(r->run_dir, "operator.sock", PLACE_OPERATORS, &r->listener, why);
 	if (e < 0)
 		return e;
 	e = confine_privileges();
@@ -330,39 +323,6 @@ static int prepare(struct run *r, struct text *why)
 
 /* --- without them -------------------------------------------------------- */
 
-static void open_log(struct run *r)
-{
-	AUTO_FD dir = -1;
-
-	if (mkdirat(r->session.dir, "events", 0700) < 0)
-		return;
-	dir = openat(r->session.dir, "events", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir >= 0)
-		r->stream.sinks[STREAM_LOG].fd =
-			openat(dir, "1.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-}
-
-static int write_text_file(int dir, const char *name, const struct text *t)
-{
-	AUTO_FD fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	return fd < 0 ? -errno : io_write_all(fd, t->at, t->len);
-}
-
-static void write_session_json(struct run *r, const char *state)
-{
-	AUTO_TEXT t = { 0 };
-
-	text_printf(&t, "{\"schema\":1,\"session\":\"%s\",\"state\":\"%s\",\"workspace\":",
-		    r->session.id, state);
-	text_add_json(&t, r->workspace, strlen(r->workspace));
-	text_add(&t, ",\"at\":");
-	text_add_json(&t, r->opt.at, strlen(r->opt.at));
-	text_printf(&t, ",\"range\":%u,\"layers\":1,\"calls\":%u}\n", r->session.range,
-		    r->session.call_count);
-	(void)write_text_file(r->session.dir, "session.json", &t);
-}
-
 static int open_session(struct run *r, struct text *why)
 {
 	uint32_t stage = SB_STAGE_REQUEST;
@@ -370,12 +330,11 @@ static int open_session(struct run *r, struct text *why)
 
 	e = session_finish_open(&r->session, &stage);
 	if (e < 0)
-		return fail_open(r, stage < SB_STAGE_COUNT ? sb_stage_names[stage] : "unknown", e,
-				 why);
+		return fail_open(stage, e, why);
 	if (r->monitor) {
 		e = monitor_attach(r->monitor, r->warden, r->session.cgroup);
 		if (e < 0) {
-			(void)snprintf(r->session.unwatched_why, sizeof(r->session.unwatched_why),
+			(void)snprintf(r->host.unwatched_why, sizeof(r->host.unwatched_why),
 				       "the kernel refused to attach: %s", strerror(-e));
 			monitor_free(r->monitor);
 			r->monitor = NULL;
@@ -387,11 +346,11 @@ static int open_session(struct run *r, struct text *why)
 		text_printf(why,
 			    "--require full: this machine gives less%s%s; `glovebox doctor` tells "
 			    "what is missing",
-			    r->monitor ? "" : ": ", r->monitor ? "" : r->session.unwatched_why);
+			    r->monitor ? "" : ": ", r->monitor ? "" : r->host.unwatched_why);
 		return -EPERM;
 	}
-	open_log(r);
-	write_session_json(r, "open");
+	(void)session_open_log(&r->session);
+	(void)session_save(&r->session);
 	return 0;
 }
 
@@ -510,6 +469,64 @@ static void make_cooked(struct run *r)
 	r->is_raw = false;
 }
 
+/* What a daemon has, for one session: the door, and threads for its files. */
+static int host_start(struct run *r)
+{
+	int e;
+
+	r->host.instance = r->session.id;
+	r->host.monitor = r->monitor;
+	r->host.is_one_session = true;
+	r->host.warden = r->warden;
+	e = jobs_start(&r->host.jobs, r->loop);
+	if (e == 0)
+		e = host_add(&r->host, &r->session);
+	if (e == 0)
+		e = server_start(&r->server, &r->host);
+	if (e == 0) {
+		e = server_add_door(r->server, r->listener, VERB_OPERATOR);
+		r->listener = -1;
+	}
+	return e;
+}
+
+static char **copy_words(const char *const *words)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (words[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < n; i++) {
+		copy[i] = strdup(words[i]);
+		if (!copy[i])
+			return NULL;
+	}
+	return copy;
+}
+
+static int start_call(struct run *r)
+{
+	struct call_request request = {
+		.tool = strdup("exec"),
+		.argv = copy_words(r->argv),
+		.agent_call_id = r->opt.agent_call_id ? strdup(r->opt.agent_call_id) : NULL,
+		.is_tty = r->opt.tty,
+		.io = CALL_IO_OWN,
+	};
+	int e;
+
+	if (!request.tool || !request.argv)
+		return -ENOMEM;
+	e = call_new(&r->session, 1, &request, &r->call);
+	if (e < 0)
+		return e;
+	r->session.next_call = 2;
+	(void)session_add_call(&r->session, r->call);
+	return call_launch(r->call);
+}
+
 static int run_call(struct run *r, struct text *why)
 {
 	int e;
@@ -520,8 +537,7 @@ static int run_call(struct run *r, struct text *why)
 	if (e == 0 && r->monitor)
 		e = monitor_start(r->monitor);
 	if (e == 0) {
-		e = control_start(&r->control, r->loop, r->listener, &r->session);
-		r->listener = -1;
+		e = host_start(r);
 	}
 	if (e < 0) {
 		text_printf(why, "cannot set up the supervisor: %s", strerror(-e));
@@ -530,14 +546,12 @@ static int run_call(struct run *r, struct text *why)
 	emit_session(r, "session.created");
 	emit_session(r, "session.protection");
 	if (!r->monitor && !r->opt.quiet)
-		(void)command_fail(0, "warning: nothing is watched: %s", r->session.unwatched_why);
+		(void)command_fail(0, "warning: nothing is watched: %s", r->host.unwatched_why);
 	if (r->opt.tty)
 		make_raw(r);
 	r->session.on_call_done = on_done;
 	r->session.context = r;
-	e = call_start(&r->session, 1, r->argv, r->opt.agent_call_id, r->opt.tty, &r->call);
-	if (r->call)
-		r->session.calls[r->session.call_count++] = r->call;
+	e = start_call(r);
 	if (e == 0)
 		(void)sd_event_loop(r->loop);
 	end_signals();
@@ -565,30 +579,11 @@ static int exit_status(const struct call *c)
 		if (c->failed.stage != SB_STAGE_EXEC)
 			return RUN_FAILED;
 		return c->failed.error == -ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE;
+	case CALL_LOST:
 	case CALL_OUTCOME_COUNT:
 		break;
 	}
 	return RUN_FAILED;
-}
-
-static void emit_changes(struct run *r, const struct changes *changes)
-{
-	struct stream_call call = { .number = r->call->number,
-				    .agent_call_id = r->call->agent_call_id };
-
-	for (size_t i = 0; i < changes->count; i++) {
-		struct text *t = stream_begin(&r->stream, "change", &call, 0);
-		struct text *h = stream_human(&r->stream, STREAM_ALL);
-
-		text_add(t, ",\"item\":");
-		changes_add_json(&changes->at[i], r->session.at, t);
-		if (h) {
-			text_printf(h, "glovebox: %-9s ", change_type_names[changes->at[i].type]);
-			text_add_safe(h, changes->at[i].path, strlen(changes->at[i].path));
-			text_add(h, "\n");
-		}
-		stream_end(&r->stream);
-	}
 }
 
 static void write_status(struct run *r)
@@ -621,6 +616,15 @@ static void say_start_failure(const struct call *c)
 		(void)command_fail(0, "cannot start: %s", c->reason);
 }
 
+static int list_changes(struct run *r, struct changes *ret)
+{
+	uint32_t numbers[SB_LAYERS_MAX];
+	struct changes_of of = session_changes(&r->session, numbers);
+	int e = changes_read(&of, ret);
+
+	return e < 0 ? e : seen_write(r->session.dir, 1, ret, r->call->started_real_ns);
+}
+
 /* The account, while the keeper still holds the session. */
 static void finish(struct run *r)
 {
@@ -628,14 +632,18 @@ static void finish(struct run *r)
 	AUTO_TEXT report = { 0 };
 	AUTO_TEXT said = { 0 };
 	struct call *c = r->call;
+	const struct stream_call who = {
+		.number = c->number,
+		.agent_call_id = c->request.agent_call_id,
+	};
 	bool all = r->opt.verbose > 0;
 	int e;
 
 	if (c->outcome == CALL_FAILED_TO_START)
 		say_start_failure(c);
-	e = session_scan(&r->session, &changes);
+	e = list_changes(r, &changes);
 	if (e == 0)
-		emit_changes(r, &changes);
+		account_emit_changes(&r->stream, &who, r->session.at, &changes);
 	else
 		(void)command_fail(0, "the changes cannot be listed: %s", strerror(-e));
 	emit_session(r, "session.closed");
@@ -646,8 +654,10 @@ static void finish(struct run *r)
 	if (r->stream.sinks[STREAM_FILE].error < 0)
 		(void)command_fail(0, "the event file was given up: %s",
 				   strerror(-r->stream.sinks[STREAM_FILE].error));
-	(void)write_text_file(r->session.dir, "report.json", &report);
-	write_session_json(r, "closed");
+	if (mkdirat(r->session.dir, "report", 0700) == 0 || errno == EEXIST)
+		(void)session_write_file(r->session.dir, "report/1.json", &report);
+	r->session.state = SESSION_CLOSED;
+	(void)session_save(&r->session);
 	r->opt.discard |= e == 0 && changes.count == 0;
 	if (!r->opt.quiet && c->outcome != CALL_FAILED_TO_START) {
 		report_say(c, e == 0 ? &changes : NULL, all, &said);
@@ -678,7 +688,9 @@ static void remove_session(struct run *r)
 
 static void take_down(struct run *r)
 {
-	control_free(r->control);
+	jobs_free(r->host.jobs);
+	r->host.jobs = NULL;
+	server_free(r->server);
 	fd_done(&r->listener);
 	if (r->warden >= 0) {
 		if (session_close(&r->session) < 0)
@@ -689,6 +701,8 @@ static void take_down(struct run *r)
 	}
 	monitor_free(r->monitor);
 	session_done(&r->session);
+	free(r->host.sessions);
+	fd_done(&r->host.wake);
 	stream_done(&r->stream);
 	r->on_grace = sd_event_source_disable_unref(r->on_grace);
 	r->on_warden = sd_event_source_disable_unref(r->on_warden);
@@ -710,7 +724,7 @@ int command_run(char **argv)
 	int e;
 
 	r.warden = r.report_fd = r.status_fd = r.listener = r.filter = -1;
-	r.session.keeper = r.session.dir = r.session.cgroup = -1;
+	session_init(&r.session);
 	if (options_parse(rows, argv, true, &r.opt, &rest, &why) < 0)
 		return usage(&why);
 	if (r.opt.help)
@@ -725,7 +739,9 @@ int command_run(char **argv)
 	e = sd_event_new(&r.loop);
 	if (e < 0)
 		return command_fail(RUN_FAILED, "cannot make an event loop: %s", strerror(-e));
-	e = prepare(&r, &why);
+	e = host_init(&r.host, r.loop, -1, -1);
+	if (e == 0)
+		e = prepare(&r, &why);
 	if (e == 0)
 		e = open_session(&r, &why);
 	if (e == 0)

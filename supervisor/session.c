@@ -3,21 +3,31 @@
  * supervisor/session.c - an agent's working context, as the supervisor sees it.
  *
  * It holds no privilege: it asks the warden for a keeper, and the keeper for
- * everything else. Opening is asked and answered in two steps, because loading
- * the BPF programs takes longer than building the session.
+ * everything else. Opening is asked and answered in two steps, because other
+ * work is done meanwhile.
  */
 #include "supervisor/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "sandbox/warden.h"
 #include "supervisor/call.h"
 
-#define LAYER_FIRST 1
+const char *const session_state_names[] = {
+	[SESSION_KEPT] = "kept",
+	[SESSION_OPENING] = "opening",
+	[SESSION_OPEN] = "open",
+	[SESSION_CLOSED] = "closed",
+};
 
 int session_make_id(char ret[SB_ID_MAX])
 {
@@ -34,13 +44,23 @@ int session_make_id(char ret[SB_ID_MAX])
 	return 0;
 }
 
-int session_ask_open(struct session *s, int filter)
+void session_init(struct session *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->keeper = s->dir = s->cgroup = s->warden = -1;
+	s->next_call = 1;
+	s->unwatched_why = "";
+	s->created_ns = stream_now_real_ns();
+}
+
+int session_ask_open(struct session *s, int filter, uid_t requester, bool is_known)
 {
 	struct sb_request q = {
 		.abi = SB_ABI,
 		.verb = SB_VERB_OPEN,
-		.layer = LAYER_FIRST,
-		.flags = s->policy->as_root ? SB_FLAG_ROOT : 0,
+		.flags = (s->policy->as_root ? (uint32_t)SB_FLAG_ROOT : 0) |
+			 (is_known ? (uint32_t)SB_FLAG_KNOWN : 0),
+		.requester = requester,
 		.limits = s->policy->limits,
 	};
 	int fds[IO_FDS_MAX];
@@ -48,10 +68,11 @@ int session_ask_open(struct session *s, int filter)
 	struct sb_reply reply;
 	int r;
 
-	if (strlen(s->at) >= sizeof(q.at))
+	if (strlen(s->at) >= sizeof(q.at) || strlen(s->workspace) >= sizeof(q.workspace))
 		return -ENAMETOOLONG;
 	memcpy(q.session, s->id, sizeof(q.session));
 	memcpy(q.at, s->at, strlen(s->at));
+	memcpy(q.workspace, s->workspace, strlen(s->workspace));
 	r = warden_ask(s->warden, &q, &filter, 1, &reply, fds, &count);
 	if (r == 0)
 		r = reply.error;
@@ -63,14 +84,20 @@ int session_ask_open(struct session *s, int filter)
 	return 0;
 }
 
+/* A keeper that does not answer by then is stuck; its session is given up, and
+ * nobody else waits. */
+#define KEEPER_SECONDS 10
+
 int session_finish_open(struct session *s, uint32_t *ret_stage)
 {
+	const struct timeval most = { .tv_sec = KEEPER_SECONDS };
 	int fds[IO_FDS_MAX];
 	unsigned int count = 0;
 	struct sb_reply reply;
 	int r;
 
 	*ret_stage = SB_STAGE_REQUEST;
+	(void)setsockopt(s->keeper, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
 	r = io_recv(s->keeper, &reply, sizeof(reply), fds, &count);
 	if (r <= 0)
 		return r == 0 ? -EPIPE : r;
@@ -79,12 +106,35 @@ int session_finish_open(struct session *s, uint32_t *ret_stage)
 		return reply.error;
 	if (count != 2)
 		return -EBADMSG;
+	fd_done(&s->dir);
 	s->dir = fds[0];
 	s->cgroup = fds[1];
 	s->in_force = reply.in_force;
 	s->landlock_abi = reply.landlock_abi;
 	s->range = reply.range;
 	s->view = (struct explain_view){ .workspace = s->at, .read = policy_read };
+	s->state = SESSION_OPEN;
+	return 0;
+}
+
+int session_open_log(struct session *s)
+{
+	struct stream_sink *log = &s->stream->sinks[STREAM_LOG];
+	AUTO_FD dir = -1;
+	struct stat st;
+
+	if (log->fd >= 0)
+		return 0;
+	if (mkdirat(s->dir, "events", 0700) < 0 && errno != EEXIST)
+		return -errno;
+	dir = openat(s->dir, "events", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0)
+		return -errno;
+	log->fd =
+		openat(dir, "1.jsonl", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (log->fd < 0 || fstat(log->fd, &st) < 0)
+		return -errno;
+	s->stream->log_bytes = (uint64_t)st.st_size;
 	return 0;
 }
 
@@ -93,17 +143,67 @@ int session_ask(struct session *s, struct sb_request *q, const int *fds, unsigne
 {
 	int r;
 
+	if (s->keeper < 0)
+		return -ENOTCONN;
 	q->abi = SB_ABI;
 	memcpy(q->session, s->id, sizeof(q->session));
 	memset(ret, 0, sizeof(*ret));
 	r = warden_ask(s->keeper, q, fds, count, ret, ret_fds, ret_count);
+	/* without its answer nothing is known of it: at end of file it kills all */
+	if (r < 0)
+		fd_done(&s->keeper);
 	return r < 0 ? r : ret->error;
 }
 
-int session_scan(struct session *s, struct changes *ret)
+/* --- layers ------------------------------------------------------------- */
+
+int session_take_layer(struct session *s, struct call *c, struct sb_request *q)
 {
-	return changes_read(s->warden, s->id, LAYER_FIRST, ret);
+	uint32_t next = s->stack.next;
+	int r;
+
+	if (s->layer_users == 0) {
+		if (s->spare_layer > 0)
+			s->stack.next = s->spare_layer;
+		r = stack_push(&s->stack);
+		if (s->spare_layer > 0)
+			s->stack.next = next;
+		if (r < 0)
+			return r;
+		s->spare_layer = 0;
+		q->flags |= SB_FLAG_FRESH;
+	}
+	r = stack_add_call(&s->stack, c->number);
+	if (r < 0)
+		return r;
+	s->layer_users++;
+	c->layer = s->stack.at[s->stack.count - 1].number;
+	stack_numbers(&s->stack, q->layers);
+	q->layer_count = s->stack.count;
+	return 0;
 }
+
+void session_release_layer(struct session *s, bool is_untouched)
+{
+	if (s->layer_users == 0 || --s->layer_users > 0 || !is_untouched || s->stack.count == 0)
+		return;
+	/* those calls changed nothing: the next takes the layer as it is */
+	s->spare_layer = s->stack.at[s->stack.count - 1].number;
+	stack_pop(&s->stack);
+}
+
+struct changes_of session_changes(const struct session *s, uint32_t numbers[SB_LAYERS_MAX])
+{
+	stack_numbers(&s->stack, numbers);
+	return (struct changes_of){
+		.warden = s->warden,
+		.session = s->id,
+		.layers = numbers,
+		.count = s->stack.count,
+	};
+}
+
+/* --- the end ------------------------------------------------------------ */
 
 int session_close(struct session *s)
 {
@@ -113,6 +213,7 @@ int session_close(struct session *s)
 	struct sb_reply reply;
 	int r = 0;
 
+	s->on_keeper = sd_event_source_disable_unref(s->on_keeper);
 	if (s->keeper >= 0) {
 		r = session_ask(s, &q, NULL, 0, &reply, fds, &count);
 		fd_done(&s->keeper);
@@ -157,11 +258,93 @@ void session_add_protection(const struct session *s, bool is_watched, struct tex
 	text_add(out, "}");
 }
 
+struct text *session_begin(struct session *s, const char *kind)
+{
+	return stream_begin(s->stream, kind, NULL, 0);
+}
+
+void session_explain_open(uint32_t stage, int e, struct text *why)
+{
+	const char *name = stage < SB_STAGE_COUNT ? sb_stage_names[stage] : "unknown";
+
+	text_printf(why, "cannot start: stage \"%s\": %s", name, strerror(-e));
+	if (e == -EOPNOTSUPP && stage == SB_STAGE_CGROUP)
+		text_add(why, "; a cgroup v2 hierarchy must be mounted on /sys/fs/cgroup or "
+			      "/sys/fs/cgroup/unified");
+	else if (e == -EINVAL && stage == SB_STAGE_WORKSPACE)
+		text_add(why, "; the workspace's file system cannot be id-mapped (ext4, xfs, btrfs "
+			      "and, from Linux 6.3, tmpfs can)");
+	else if (e == -EACCES && stage == SB_STAGE_WORKSPACE)
+		text_add(why, "; the workspace must be owned by whoever asks for the session");
+	else if (e == -ENOENT && stage == SB_STAGE_WORKSPACE)
+		text_add(why, "; name a directory that exists, by its real path");
+	else if (e == -EEXIST && stage == SB_STAGE_REQUEST)
+		text_add(why, "; the workspace cannot stand where the system does: show it "
+			      "elsewhere with --at");
+	else if (e == -EPERM && stage == SB_STAGE_REQUEST)
+		text_add(why, "; the workspace must lie in one of the roots this supervisor was "
+			      "started with, and hold nothing of Glovebox's own");
+	else if (e == -EBUSY)
+		text_add(why, "; another supervisor runs this session");
+	else
+		text_add(why, "; `glovebox doctor` tells what this machine can do");
+}
+
+struct call *session_find_call(const struct session *s, uint32_t number)
+{
+	for (uint32_t i = 0; i < s->call_count; i++)
+		if (s->calls[i]->number == number)
+			return s->calls[i];
+	return NULL;
+}
+
+int session_add_call(struct session *s, struct call *c)
+{
+	if (s->call_count == SESSION_CALLS)
+		return -EUSERS;
+	s->calls[s->call_count++] = c;
+	return 0;
+}
+
+void session_drop_call(struct session *s, struct call *c)
+{
+	for (uint32_t i = 0; i < s->call_count; i++)
+		if (s->calls[i] == c) {
+			memmove(&s->calls[i], &s->calls[i + 1],
+				(s->call_count - i - 1) * sizeof(s->calls[0]));
+			s->call_count--;
+			return;
+		}
+}
+
 void session_done(struct session *s)
 {
+	s->on_keeper = sd_event_source_disable_unref(s->on_keeper);
 	for (uint32_t i = 0; i < s->call_count; i++)
 		call_free(s->calls[i]);
 	s->call_count = 0;
+	for (uint32_t i = 0; i < s->steer_count; i++) {
+		free(s->steers[i].text);
+		free(s->steers[i].by);
+	}
+	s->steer_count = 0;
+	stack_done(&s->stack);
+	if (s->owns_policy && s->policy) {
+		policy_done(s->policy);
+		free(s->policy);
+	}
+	if (s->owns_stream && s->stream) {
+		stream_done(s->stream);
+		free(s->stream);
+	}
+	s->policy = NULL;
+	s->stream = NULL;
+	free(s->workspace);
+	free(s->at);
+	free(s->labels);
+	free(s->allowed);
+	s->allowed = NULL;
+	s->workspace = s->at = s->labels = NULL;
 	fd_done(&s->keeper);
 	fd_done(&s->dir);
 	fd_done(&s->cgroup);

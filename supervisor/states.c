@@ -16,6 +16,7 @@ const char *const call_outcome_names[CALL_OUTCOME_COUNT] = {
 	[CALL_OVER_LIMIT] = "over_limit",
 	[CALL_DENIED] = "denied",
 	[CALL_FAILED_TO_START] = "failed_to_start",
+	[CALL_LOST] = "lost",
 };
 
 #define TO(s) (1u << (s))

@@ -13,6 +13,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -54,7 +56,32 @@ void stream_init(struct stream *s, const char *session, enum stream_level level)
 	s->sinks[STREAM_STDERR].borrowed = true;
 	s->level = level;
 	s->session = session;
+	s->wake = -1;
 	s->boot_to_real_ns = stream_now_real_ns() - stream_now_boot_ns();
+}
+
+/* The end of a log: longer than any line, of which the longest is some pages. */
+#define RESUME_BYTES (4u << 20)
+
+void stream_resume(struct stream *s)
+{
+	int fd = s->sinks[STREAM_LOG].fd;
+	uint64_t from = s->log_bytes > RESUME_BYTES ? s->log_bytes - RESUME_BYTES : 0;
+	AUTO_MEM char *all = malloc(RESUME_BYTES + 1);
+	ssize_t n = all && fd >= 0 ? pread(fd, all, RESUME_BYTES, (off_t)from) : -1;
+
+	if (n <= 0)
+		return;
+	all[n] = '\0';
+	if (all[n - 1] != '\n' && write(fd, "\n", 1) == 1)
+		s->log_bytes++;
+	for (const char *line = all; line; line = strchr(line, '\n')) {
+		unsigned long long seq;
+
+		line += *line == '\n';
+		if (sscanf(line, "{\"seq\":%llu", &seq) == 1 && seq > s->seq)
+			s->seq = seq;
+	}
 }
 
 static void give_up(struct stream_sink *sink, int error)
@@ -68,7 +95,7 @@ static void give_up(struct stream_sink *sink, int error)
 
 /* A pipe or a terminal that poll(2) calls writable takes PIPE_BUF bytes without
  * blocking, so its flags, which are shared with whoever started us, stay. */
-static void drain_sink(struct stream_sink *sink, int timeout_ms)
+static size_t drain_sink(struct stream_sink *sink, int timeout_ms)
 {
 	size_t most = PIECE;
 	size_t done = 0;
@@ -88,7 +115,7 @@ static void drain_sink(struct stream_sink *sink, int timeout_ms)
 			continue;
 		if (w < 0) {
 			give_up(sink, -errno);
-			return;
+			return done;
 		}
 		done += (size_t)w;
 	}
@@ -96,6 +123,20 @@ static void drain_sink(struct stream_sink *sink, int timeout_ms)
 		memmove(sink->waiting.at, sink->waiting.at + done, sink->waiting.len - done);
 		sink->waiting.len -= done;
 	}
+	return done;
+}
+
+/* Whoever follows the log hears that there is more. */
+static void drain(struct stream *s, struct stream_sink *sink, int timeout_ms)
+{
+	uint64_t one = 1;
+	size_t done = drain_sink(sink, timeout_ms);
+
+	if (sink != &s->sinks[STREAM_LOG] || done == 0)
+		return;
+	s->log_bytes += done;
+	if (s->wake >= 0)
+		(void)!write(s->wake, &one, sizeof(one));
 }
 
 static void tell_dropped(struct stream *s, struct stream_sink *sink)
@@ -118,7 +159,7 @@ static void add_to_sink(struct stream *s, struct stream_sink *sink, const struct
 	if (sink->fd < 0 || line->len == 0)
 		return;
 	if (sink->waiting.len + line->len > STREAM_WAIT_MAX) {
-		drain_sink(sink, 0);
+		drain(s, sink, 0);
 		if (sink->waiting.len + line->len > STREAM_WAIT_MAX) {
 			sink->dropped++;
 			sink->dropped_all++;
@@ -129,7 +170,7 @@ static void add_to_sink(struct stream *s, struct stream_sink *sink, const struct
 		tell_dropped(s, sink);
 	text_add_n(&sink->waiting, line->at, line->len);
 	if (sink->waiting.len >= FLUSH_BYTES)
-		drain_sink(sink, 0);
+		drain(s, sink, 0);
 }
 
 void stream_say(struct stream *s, const struct text *lines)
@@ -143,7 +184,7 @@ void stream_flush(struct stream *s)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	for (int i = 0; i < STREAM_SINKS; i++)
-		drain_sink(&s->sinks[i], 0);
+		drain(s, &s->sinks[i], 0);
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -152,7 +193,7 @@ void stream_done(struct stream *s)
 	for (int i = 0; i < STREAM_SINKS; i++) {
 		if (s->sinks[i].dropped > 0)
 			tell_dropped(s, &s->sinks[i]);
-		drain_sink(&s->sinks[i], LAST_MS);
+		drain(s, &s->sinks[i], LAST_MS);
 		give_up(&s->sinks[i], s->sinks[i].error);
 	}
 	text_done(&s->line);
@@ -175,6 +216,10 @@ struct text *stream_begin(struct stream *s, const char *kind, const struct strea
 	if (call && call->agent_call_id) {
 		text_add(t, ",\"agent_call_id\":");
 		text_add_json(t, call->agent_call_id, strlen(call->agent_call_id));
+	}
+	if (call && call->step) {
+		text_add(t, ",\"step\":");
+		text_add_json(t, call->step, strlen(call->step));
 	}
 	text_printf(t, ",\"kind\":\"%s\"", kind);
 	return t;

@@ -41,16 +41,25 @@ struct stream {
 	enum stream_level level;
 	uint64_t boot_to_real_ns; /* add to CLOCK_BOOTTIME */
 	const char *session;
+
+	/* the log is read by subscribers while it is written */
+	uint64_t log_bytes; /* written so far */
+	int wake; /* eventfd that tells them, borrowed; -1: nobody */
 };
 
 /* What every event of a call says of it. */
 struct stream_call {
 	uint32_t number; /* 0: the session's own event */
 	const char *agent_call_id; /* or NULL */
+	const char *step; /* what the agent says it does; or NULL */
 };
 
 void stream_init(struct stream *s, const char *session, enum stream_level level);
 void stream_done(struct stream *s);
+
+/* Goes on where the log ends: the next number follows the last one in it. A line
+ * that was cut is ended. */
+void stream_resume(struct stream *s);
 
 /* Starts an event and locks; `boot_ns` 0 is now. Add members to s->line with
  * text_*, each with its leading comma, then call stream_end(), which unlocks. */

@@ -344,3 +344,64 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
 	}
 	return best;
 }
+
+static void add_code_point(struct text *t, unsigned int c)
+{
+	char out[4];
+	size_t n = 0;
+
+	if (c >= 0xdc80 && c <= 0xdcff) {
+		out[n++] = (char)(c - 0xdc00);
+	} else if (c < 0x80) {
+		out[n++] = (char)c;
+	} else if (c < 0x800) {
+		out[n++] = (char)(0xc0 | (c >> 6));
+		out[n++] = (char)(0x80 | (c & 0x3f));
+	} else if (c < 0x10000) {
+		out[n++] = (char)(0xe0 | (c >> 12));
+		out[n++] = (char)(0x80 | ((c >> 6) & 0x3f));
+		out[n++] = (char)(0x80 | (c & 0x3f));
+	} else {
+		out[n++] = (char)(0xf0 | (c >> 18));
+		out[n++] = (char)(0x80 | ((c >> 12) & 0x3f));
+		out[n++] = (char)(0x80 | ((c >> 6) & 0x3f));
+		out[n++] = (char)(0x80 | (c & 0x3f));
+	}
+	text_add_n(t, out, n);
+}
+
+static unsigned int read_hex4(const char *s)
+{
+	char digits[5] = { s[0], s[1], s[2], s[3], '\0' };
+
+	return (unsigned int)strtoul(digits, NULL, 16);
+}
+
+void text_add_unescaped(struct text *t, const char *s, size_t n)
+{
+	static const char from[] = "bfnrt\"\\/", to[] = "\b\f\n\r\t\"\\/";
+
+	for (size_t i = 0; i < n; i++) {
+		const char *simple;
+
+		if (s[i] != '\\' || i + 1 == n) {
+			text_add_n(t, s + i, 1);
+			continue;
+		}
+		i++;
+		simple = strchr(from, s[i]);
+		if (s[i] == 'u' && i + 4 < n) {
+			unsigned int c = read_hex4(s + i + 1);
+
+			i += 4;
+			if (c >= 0xd800 && c < 0xdc00 && i + 6 < n && s[i + 1] == '\\') {
+				c = 0x10000 + ((c - 0xd800) << 10) +
+				    (read_hex4(s + i + 3) - 0xdc00);
+				i += 6;
+			}
+			add_code_point(t, c);
+		} else if (simple && *simple) {
+			text_add_n(t, &to[simple - from], 1);
+		}
+	}
+}

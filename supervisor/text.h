@@ -26,6 +26,10 @@ void text_printf(struct text *t, const char *format, ...) __attribute__((format(
  * so that every path can be told from every other. */
 void text_add_json(struct text *t, const char *s, size_t n);
 
+/* The bytes of a JSON string, without its quotes, as text_add_json() wrote them; a
+ * lone \udcXX is the byte XX. */
+void text_add_unescaped(struct text *t, const char *s, size_t n);
+
 /* Bytes for a terminal: anything that is not printable is shown as \xXX, so that
  * no name or argument can move the cursor or forge a line. */
 void text_add_safe(struct text *t, const char *s, size_t n);

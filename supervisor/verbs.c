@@ -11,15 +11,42 @@
 
 #define IN(s) (1u << (s))
 #define LIVING                                                                       \
-	(IN(CALL_STARTING) | IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED) | \
-	 IN(CALL_KILLING))
+	(IN(CALL_REQUESTED) | IN(CALL_HELD) | IN(CALL_STARTING) | IN(CALL_RUNNING) | \
+	 IN(CALL_PAUSING) | IN(CALL_PAUSED) | IN(CALL_KILLING))
+#define STARTED (IN(CALL_STARTING) | IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED))
 
 const struct verb_rule verb_rules[VERB_COUNT] = {
-	[VERB_LIST] = { "call.list", 0, true },
+	[VERB_INFO] = { "host.info", 0, false },
+	[VERB_SESSION_CREATE] = { "session.create", 0, false },
+	[VERB_SESSION_LIST] = { "session.list", 0, false },
+	[VERB_SESSION_SHOW] = { "session.show", 0, false },
+	[VERB_SESSION_CLOSE] = { "session.close", 0, false },
+	[VERB_CALL_START] = { "call.start", 0, false },
+	[VERB_LIST] = { "call.list", 0, false },
+	[VERB_CALL_WAIT] = { "call.wait", 0, false },
+	[VERB_CALL_REPORT] = { "call.report", 0, false },
+	[VERB_CALL_OUTPUT] = { "call.output", 0, false },
+	[VERB_CALL_INPUT] = { "call.input", STARTED, false },
+	[VERB_CALL_RESIZE] = { "call.resize", STARTED, false },
+	[VERB_CALL_SIGNAL] = { "call.signal", STARTED, false },
+	[VERB_CALL_CANCEL] = { "call.cancel", LIVING, false },
+	[VERB_SUBSCRIBE] = { "events.subscribe", 0, false },
+	[VERB_UNSUBSCRIBE] = { "events.unsubscribe", 0, false },
+	[VERB_CHANGES_LIST] = { "changes.list", 0, false },
+	[VERB_CHANGES_DIFF] = { "changes.diff", 0, false },
+	[VERB_COMMIT] = { "commit", 0, false }, /* the session's policy says who */
 	[VERB_PAUSE] = { "call.pause", IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED),
 			 true },
 	[VERB_RESUME] = { "call.resume", IN(CALL_PAUSING) | IN(CALL_PAUSED), true },
 	[VERB_KILL] = { "call.kill", LIVING, true },
+	[VERB_KILL_ALL] = { "host.kill", 0, true },
+	[VERB_APPROVALS] = { "approval.list", 0, true },
+	[VERB_APPROVE] = { "approval.approve", IN(CALL_HELD), true },
+	[VERB_DENY] = { "approval.deny", IN(CALL_HELD), true },
+	[VERB_STEER] = { "steer", 0, true },
+	[VERB_DISCARD] = { "discard", 0, true },
+	[VERB_ROLLBACK] = { "rollback", 0, true },
+	[VERB_UNDO] = { "undo", 0, true },
 };
 
 enum verb verb_find(const char *method)

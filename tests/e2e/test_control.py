@@ -130,7 +130,7 @@ def test_nonsense_on_the_socket_gets_an_error_and_hurts_nobody(box):
     s = connect(box)
     assert ask(s, b"nonsense\n")["error"]["code"] == -32700
     assert ask(s, b'{"jsonrpc":"2.0","id":1,"method":"no.such"}\n')["error"]["code"] == -32601
-    assert ask(s, b'{"jsonrpc":"2.0","id":1,"method":"call.kill"}\n')["error"]["code"] == -32001
+    assert ask(s, b'{"jsonrpc":"2.0","id":1,"method":"call.kill"}\n')["error"]["code"] == -32602
     assert ask(s, b'{"jsonrpc":"2.0","id":1,"method":"call.kill","params":{"x":1}}\n')["error"]["code"] == -32602
     half = connect(box)
     half.sendall(b'{"jsonrpc":"2.0"')

@@ -14,46 +14,59 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
-#include "sandbox/scan.h"
+#include "sandbox/apply.h"
 #include "sandbox/store.h"
 #include "sandbox/wire.h"
 
 static char root[] = "/tmp/glovebox-writer.XXXXXX";
-static int sock = -1;
+static char workspace[64];
 
 static void start(void)
 {
-	int pair[2];
-	char path[64];
-
 	cr_assert_not_null(mkdtemp(root));
-	(void)snprintf(path, sizeof(path), "%s/ws", root);
-	cr_assert_eq(mkdir(path, 0755), 0);
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	if (fork() == 0) {
-		(void)close(pair[0]);
-		_exit(apply_changes(pair[1], open(path, O_PATH | O_DIRECTORY)) < 0);
-	}
-	(void)close(pair[1]);
-	sock = pair[0];
+	(void)snprintf(workspace, sizeof(workspace), "%s/ws", root);
+	cr_assert_eq(mkdir(workspace, 0755), 0);
 }
 
 static void stop(void)
 {
 	char command[64];
 
-	(void)close(sock);
-	(void)wait(NULL);
 	(void)snprintf(command, sizeof(command), "rm -rf %s", root);
 	cr_assert_eq(system(command), 0);
 }
 
+static int start_writer(void)
+{
+	int pair[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	if (fork() == 0) {
+		(void)close(pair[0]);
+		_exit(apply_changes(pair[1], open(workspace, O_PATH | O_DIRECTORY), "s-writertest0",
+				    memfd_create("journal", 0)) < 0);
+	}
+	(void)close(pair[1]);
+	return pair[0];
+}
+
+static int ask(int sock, struct sb_change *c, int content)
+{
+	int fds[IO_FDS_MAX];
+	unsigned int count;
+
+	c->has_fd = content >= 0;
+	cr_assert_eq(io_send(sock, c, sizeof(*c), &content, content >= 0), 0);
+	cr_assert_eq(io_recv(sock, c, sizeof(*c), fds, &count), 1);
+	return c->error;
+}
+
+/* One change, and its commit. */
 static int apply(uint32_t kind, const char *path, uint32_t mode, const char *target)
 {
 	static struct sb_change c;
-	int fds[IO_FDS_MAX];
-	unsigned int count;
 	int content = memfd_create("content", 0);
+	int sock = start_writer();
 	int r;
 
 	memset(&c, 0, sizeof(c));
@@ -62,11 +75,16 @@ static int apply(uint32_t kind, const char *path, uint32_t mode, const char *tar
 	(void)snprintf(c.path, sizeof(c.path), "%s", path);
 	(void)snprintf(c.target, sizeof(c.target), "%s", target ? target : "");
 	(void)!write(content, "new\n", 4);
-	r = io_send(sock, &c, sizeof(c), &content, kind == SB_CHANGE_FILE);
+	r = ask(sock, &c, kind == SB_CHANGE_FILE ? content : -1);
+	if (r == 0) {
+		memset(&c, 0, sizeof(c));
+		c.kind = SB_CHANGE_COMMIT;
+		r = ask(sock, &c, -1);
+	}
 	(void)close(content);
-	cr_assert_eq(r, 0);
-	cr_assert_eq(io_recv(sock, &c, sizeof(c), fds, &count), 1);
-	return c.error;
+	(void)close(sock);
+	(void)wait(NULL);
+	return r;
 }
 
 static mode_t mode_of(const char *path)
@@ -132,6 +150,26 @@ Test(writer, special_files_and_unknown_kinds_are_refused)
 {
 	cr_assert_eq(apply(SB_CHANGE_SPECIAL, "fifo", S_IFIFO | 0644, NULL), -EPERM);
 	cr_assert_eq(apply(99, "x", 0, NULL), -EPERM);
+}
+
+Test(writer, nothing_is_done_before_the_word_and_nothing_stays_without_it)
+{
+	static struct sb_change c = { .kind = SB_CHANGE_DIR, .mode = S_IFDIR | 0755, .path = "d" };
+	int sock = start_writer();
+	char path[128];
+
+	cr_assert_eq(ask(sock, &c, -1), 0);
+	cr_assert_eq(mode_of("d"), 0);
+	(void)close(sock);
+	(void)wait(NULL);
+	cr_assert_eq(mode_of("d"), 0);
+	(void)snprintf(path, sizeof(path), "%s/.glovebox-s-writertest", workspace);
+	cr_assert_neq(access(path, F_OK), 0);
+}
+
+Test(writer, names_of_its_own_are_refused)
+{
+	cr_assert_eq(apply(SB_CHANGE_FILE, ".glovebox-s-abcdefghij/x", S_IFREG | 0644, NULL), -EPERM);
 }
 
 Test(store, an_id_is_two_signs_and_ten_of_a_to_z_and_digits)

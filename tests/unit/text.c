@@ -98,7 +98,7 @@ Test(policy, an_operators_variable_replaces_the_default)
 
 	policy_init(&p);
 	cr_assert_eq(policy_add_env(&p, "PATH=/x", &why), 0);
-	cr_assert_eq(policy_build_env(&p, none, &env, &count), 0);
+	cr_assert_eq(policy_build_env(&p, NULL, none, &env, &count), 0);
 	cr_assert_str_eq(env.at, "PATH=/x");
 	for (size_t i = strlen(env.at) + 1; i < env.len; i += strlen(env.at + i) + 1)
 		cr_assert(strncmp(env.at + i, "PATH=", 5) != 0);

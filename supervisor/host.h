@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * supervisor/host.h - all the sessions of one supervisor.
+ *
+ * The daemon has many, `glovebox run` has one. Everything here runs in the loop;
+ * what reads files is handed to job.c.
+ */
+#ifndef SUPERVISOR_HOST_H
+#define SUPERVISOR_HOST_H
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "supervisor/call.h"
+#include "supervisor/commit.h"
+#include "supervisor/differ.h"
+#include "supervisor/job.h"
+#include "supervisor/session.h"
+
+/* Sessions in memory. Each has a range of ids of its own, of which there are 4,095. */
+#define HOST_SESSIONS 4000
+#define HOST_POLICIES 64
+
+struct server;
+
+struct host_policy {
+	const char *name; /* borrowed */
+	struct cJSON *json; /* owned */
+};
+
+struct host {
+	const char *instance; /* its name, for people; borrowed */
+	sd_event *loop;
+	int warden;
+	int filter; /* the seccomp program of every call */
+	struct monitor *monitor; /* NULL: nothing is watched */
+	char unwatched_why[256];
+	bool is_attached;
+	uint32_t keepers; /* that run */
+	int wake; /* eventfd: logs have grown */
+	struct session **sessions;
+	size_t count, room;
+	struct host_policy policies[HOST_POLICIES];
+	size_t policy_count;
+	struct jobs *jobs;
+	struct differ differ;
+	struct server *server; /* NULL while there is none */
+	bool is_one_session; /* `glovebox run`: it ends with its call */
+};
+
+/* What a session is made of. Borrowed. */
+struct host_plan {
+	const char *workspace, *at; /* `at` NULL: its own path */
+	const char *policy; /* name, or NULL: "default" */
+	const struct cJSON *inline_policy; /* an operator's own; or NULL */
+	const struct cJSON *limits, *labels; /* or NULL */
+	bool as_root, is_operator;
+	uid_t owner;
+};
+
+/* The rest of a reply that is owed; host.c only keeps it until there is an answer. */
+typedef void (*host_opened_fn)(struct session *s, int error, const char *why, void *context);
+
+int host_init(struct host *h, sd_event *loop, int warden, int filter);
+void host_done(struct host *h);
+
+/* Adds one that was made elsewhere. 0 or -errno. */
+int host_add(struct host *h, struct session *s);
+
+/* Makes a session; `fn` is told when it is open, or why it is not. 0, or -errno with
+ * `why` (then `fn` is not called). */
+int host_create(struct host *h, const struct host_plan *plan, host_opened_fn fn, void *context,
+		struct text *why);
+
+/* Takes sessions up again that an earlier supervisor has left on disk. Calls that ran
+ * then are recorded as lost. */
+void host_restore(struct host *h, const char *id, int dir);
+
+/* The session whose id begins so. NULL: none, or more than one (*ret_many). */
+struct session *host_find(struct host *h, const char *prefix, bool *ret_many);
+
+/* A call: taken, held or started, as the policy has it. 0 or -errno with `why`. */
+int host_start_call(struct host *h, struct session *s, struct call_request *request,
+		    struct call **ret, struct text *why);
+
+/* A person's yes, and a person's no. 0, -EPROTO, or -ESTALE: the digest is another. */
+int host_approve(struct host *h, struct call *c, const char *digest, bool for_session,
+		 const char *by);
+int host_deny(struct host *h, struct call *c, const char *by, const char *reason);
+
+/* Starts what waits for its session: it is open, not paused, not busy. */
+void host_launch_waiting(struct session *s);
+
+/* Takes it down; its files stay, or go with `remove`. 0 or -errno. */
+int host_close(struct host *h, struct session *s, bool remove, const char *by);
+
+/* Work on the files of a session, away from the loop. `work` blocks; no call of the
+ * session starts meanwhile when `is_exclusive`. `done` frees `f`. */
+struct host_files {
+	struct job job;
+	struct host *host;
+	struct session *session;
+	char id[SB_ID_MAX];
+	int dir; /* borrowed of the session */
+	int warden;
+	struct stack stack; /* a copy */
+	bool is_exclusive;
+	int error;
+	void *context;
+	void (*then)(struct host_files *f); /* in the loop, before it is freed */
+};
+
+/* 0 or -errno. */
+int host_files_start(struct host *h, struct session *s, struct host_files *f, bool is_exclusive,
+		     void (*work)(struct job *j), void (*then)(struct host_files *f));
+
+/* Layers nobody needs any more are removed from disk, by and by. */
+void host_drop_layers(struct host *h, struct session *s, const uint32_t *numbers, uint32_t count);
+
+#endif

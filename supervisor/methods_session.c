@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/methods_session.c - sessions and their streams. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor/feed.h"
+#include "supervisor/methods.h"
+
+#ifndef GLOVEBOX_VERSION
+#define GLOVEBOX_VERSION "0.1.0"
+#endif
+
+/* Labels are the agent's own, and carried along: they stay small. */
+#define LABELS_MAX 4096
+
+static const struct param none[] = { { .kind = PARAM_END } };
+
+void method_info(struct asked *q)
+{
+	AUTO_TEXT t = { 0 };
+	size_t calls = 0;
+
+	if (!methods_params(q, none, NULL))
+		return;
+	for (size_t i = 0; i < q->host->count; i++)
+		calls += q->host->sessions[i]->call_count;
+	text_printf(&t,
+		    "{\"schema\":1,\"version\":\"" GLOVEBOX_VERSION "\",\"role\":\"%s\",\"uid\":%u",
+		    q->role == VERB_OPERATOR ? "operator" : "agent", q->uid);
+	text_add(&t, ",\"instance\":");
+	text_add_json(&t, q->host->instance, strlen(q->host->instance));
+	text_printf(&t, ",\"daemon\":%s,\"watched\":%s", q->host->is_one_session ? "false" : "true",
+		    q->host->monitor ? "true" : "false");
+	if (!q->host->monitor) {
+		text_add(&t, ",\"unwatched_because\":");
+		text_add_json(&t, q->host->unwatched_why, strlen(q->host->unwatched_why));
+	}
+	if (q->role == VERB_OPERATOR)
+		text_printf(&t, ",\"sessions\":%zu,\"calls\":%zu", q->host->count, calls);
+	text_add(&t, "}");
+	server_result(q, t.at);
+}
+
+static void add_session(struct text *t, const struct session *s)
+{
+	text_printf(t, "{\"session\":\"%s\",\"state\":\"%s\",\"workspace\":", s->id,
+		    session_state_names[s->state]);
+	text_add_json(t, s->workspace, strlen(s->workspace));
+	text_add(t, ",\"at\":");
+	text_add_json(t, s->at, strlen(s->at));
+	text_add(t, ",\"created\":\"");
+	text_add_time(t, s->created_ns);
+	text_printf(t, "\",\"owner\":%u,\"calls\":%u,\"living\":%u,\"layers\":%u,\"paused\":%s",
+		    s->owner, s->next_call - 1, s->call_count, s->stack.count,
+		    s->is_paused ? "true" : "false");
+	if (s->labels) {
+		text_add(t, ",\"labels\":");
+		text_add(t, s->labels);
+	}
+	text_add(t, "}");
+}
+
+static void add_details(struct text *t, const struct session *s)
+{
+	uint64_t from = s->past_count > SESSION_PAST ? s->past_count - SESSION_PAST : 0;
+
+	t->len--; /* its brace: more members follow */
+	if (s->state == SESSION_OPEN) {
+		text_add(t, ",\"protection\":");
+		session_add_protection(s, s->monitor != NULL, t);
+	}
+	text_add(t, ",\"policy\":");
+	policy_add_json(s->policy, t);
+	text_add(t, ",\"stack\":[");
+	for (uint32_t i = 0; i < s->stack.count; i++) {
+		text_printf(t, "%s{\"layer\":%u,\"calls\":[", i ? "," : "", s->stack.at[i].number);
+		for (uint32_t j = 0; j < s->stack.at[i].call_count; j++)
+			text_printf(t, "%s%u", j ? "," : "", s->stack.at[i].calls[j]);
+		text_add(t, "]}");
+	}
+	text_add(t, "],\"living_calls\":[");
+	for (uint32_t i = 0; i < s->call_count; i++) {
+		text_add(t, i ? "," : "");
+		methods_add_call(t, s->calls[i]);
+	}
+	text_add(t, "],\"past_calls\":[");
+	for (uint64_t i = from; i < s->past_count; i++) {
+		const struct session_past *p = &s->past[i % SESSION_PAST];
+
+		text_printf(t, "%s{\"id\":\"%s.%u\",\"outcome\":\"%s\",\"duration_ns\":%llu",
+			    i > from ? "," : "", s->id, p->number, call_outcome_names[p->outcome],
+			    (unsigned long long)p->duration_ns);
+		text_add(t, ",\"started\":\"");
+		text_add_time(t, p->started_real_ns);
+		text_add(t, "\",\"what\":");
+		text_add_json(t, p->what, strlen(p->what));
+		text_add(t, "}");
+	}
+	text_add(t, "]}");
+}
+
+/* --- create ---------------------------------------------------------------- */
+
+static void on_opened(struct session *s, int error, const char *why, void *context)
+{
+	struct reply *r = context;
+	AUTO_TEXT t = { 0 };
+
+	if (error < 0) {
+		reply_error(r,
+			    error == -EACCES || error == -EPERM ? RPC_NOT_PERMITTED : RPC_INTERNAL,
+			    why);
+		return;
+	}
+	add_session(&t, s);
+	add_details(&t, s);
+	reply_result(r, t.at);
+}
+
+struct create {
+	const char *workspace, *at, *policy;
+	const cJSON *inline_policy, *limits, *labels;
+	bool root;
+};
+
+void method_session_create(struct asked *q)
+{
+	static const struct param table[] = {
+		{ "workspace", PARAM_TEXT, true, offsetof(struct create, workspace) },
+		{ "at", PARAM_TEXT, false, offsetof(struct create, at) },
+		{ "policy", PARAM_TEXT, false, offsetof(struct create, policy) },
+		{ "policy_json", PARAM_OBJECT, false, offsetof(struct create, inline_policy) },
+		{ "limits", PARAM_OBJECT, false, offsetof(struct create, limits) },
+		{ "labels", PARAM_OBJECT, false, offsetof(struct create, labels) },
+		{ "root", PARAM_BOOL, false, offsetof(struct create, root) },
+		{ .kind = PARAM_END },
+	};
+	struct create p = { 0 };
+	struct host_plan plan;
+	AUTO_TEXT why = { 0 };
+	struct reply *reply;
+	int r;
+
+	if (!methods_params(q, table, &p))
+		return;
+	if (q->host->is_one_session) {
+		server_error(q, RPC_WRONG_STATE,
+			     "this supervisor has one session; start `glovebox daemon`");
+		return;
+	}
+	if (p.inline_policy && q->role != VERB_OPERATOR) {
+		server_error(q, RPC_NOT_PERMITTED,
+			     "an agent may name a policy of the daemon, and not bring its own");
+		return;
+	}
+	if (p.labels) {
+		char *text = cJSON_PrintUnformatted(p.labels);
+		bool is_long = !text || strlen(text) > LABELS_MAX;
+
+		cJSON_free(text);
+		if (is_long) {
+			server_error(q, RPC_INVALID_PARAMS, "\"labels\" are longer than %d bytes",
+				     LABELS_MAX);
+			return;
+		}
+	}
+	plan = (struct host_plan){
+		.workspace = p.workspace,
+		.at = p.at,
+		.policy = p.policy,
+		.inline_policy = p.inline_policy,
+		.limits = p.limits,
+		.labels = p.labels,
+		.as_root = p.root,
+		.is_operator = q->role == VERB_OPERATOR,
+		.owner = q->uid,
+	};
+	reply = server_defer(q);
+	if (!reply)
+		return;
+	r = host_create(q->host, &plan, on_opened, reply, &why);
+	if (r < 0)
+		reply_error(reply,
+			    r == -EINVAL                  ? RPC_INVALID_PARAMS
+			    : r == -EPERM || r == -EACCES ? RPC_NOT_PERMITTED
+			    : r == -EUSERS                ? RPC_BUSY
+							  : RPC_INTERNAL,
+			    why.at ? why.at : strerror(-r));
+}
+
+void method_session_list(struct asked *q)
+{
+	AUTO_TEXT t = { 0 };
+	bool first = true;
+
+	if (!methods_params(q, none, NULL))
+		return;
+	text_add(&t, "{\"schema\":1,\"sessions\":[");
+	for (size_t i = 0; i < q->host->count; i++) {
+		if (!server_may_see(q, q->host->sessions[i]))
+			continue;
+		text_add(&t, first ? "" : ",");
+		add_session(&t, q->host->sessions[i]);
+		first = false;
+	}
+	text_add(&t, "]}");
+	server_result(q, t.at);
+}
+
+struct named {
+	const char *id;
+	bool remove;
+};
+
+void method_session_show(struct asked *q)
+{
+	static const struct param table[] = {
+		{ "id", PARAM_TEXT, true, offsetof(struct named, id) },
+		{ .kind = PARAM_END },
+	};
+	struct named p = { 0 };
+	struct session *s;
+	struct call *c;
+	uint32_t number;
+	AUTO_TEXT t = { 0 };
+
+	if (!methods_params(q, table, &p) || !server_find(q, "id", &s, &c, &number))
+		return;
+	add_session(&t, s);
+	add_details(&t, s);
+	server_result(q, t.at);
+}
+
+void method_session_close(struct asked *q)
+{
+	static const struct param table[] = {
+		{ "id", PARAM_TEXT, true, offsetof(struct named, id) },
+		{ "remove", PARAM_BOOL, false, offsetof(struct named, remove) },
+		{ .kind = PARAM_END },
+	};
+	struct named p = { 0 };
+	struct session *s;
+	struct call *c;
+	uint32_t number;
+	char id[SB_ID_MAX];
+	AUTO_TEXT t = { 0 };
+	int r;
+
+	if (!methods_params(q, table, &p) || !server_find(q, "id", &s, &c, &number))
+		return;
+	if (q->host->is_one_session) {
+		server_error(q, RPC_WRONG_STATE, "this session ends with its `glovebox run`");
+		return;
+	}
+	/* what waits to be committed is not the agent's to throw away */
+	if (p.remove && q->role != VERB_OPERATOR && s->stack.count > 0) {
+		server_error(q, RPC_NOT_PERMITTED,
+			     "the session holds changes: only an operator may remove it");
+		return;
+	}
+	memcpy(id, s->id, sizeof(id));
+	r = host_close(q->host, s, p.remove, q->name);
+	if (r == -EBUSY) {
+		server_error(q, RPC_BUSY, "the session is being worked on; try again");
+		return;
+	}
+	text_printf(&t, "{\"session\":\"%s\",\"state\":\"%s\"}", id,
+		    p.remove ? "removed" : "closed");
+	if (r < 0)
+		server_error(q, RPC_INTERNAL, "it is closed, but not cleanly: %s", strerror(-r));
+	else
+		server_result(q, t.at);
+}
+
+/* --- streams --------------------------------------------------------------- */
+
+struct subscribe {
+	const char *session;
+	const cJSON *calls, *kinds, *paths;
+	uint64_t from_seq;
+	uint64_t subscription;
+};
+
+static int read_filter(const struct subscribe *p, struct feed_filter *f)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, p->calls) {
+		if (f->call_count == FEED_FILTERS_MAX)
+			return -E2BIG;
+		f->calls[f->call_count++] = (uint32_t)v->valuedouble;
+	}
+	cJSON_ArrayForEach (v, p->kinds) {
+		if (f->kind_count == FEED_FILTERS_MAX)
+			return -E2BIG;
+		f->kinds[f->kind_count++] = v->valuestring;
+	}
+	cJSON_ArrayForEach (v, p->paths) {
+		if (f->path_count == FEED_FILTERS_MAX)
+			return -E2BIG;
+		f->paths[f->path_count++] = v->valuestring;
+	}
+	return 0;
+}
+
+void method_subscribe(struct asked *q)
+{
+	static const struct param table[] = {
+		{ "session", PARAM_TEXT, true, offsetof(struct subscribe, session) },
+		{ "calls", PARAM_COUNTS, false, offsetof(struct subscribe, calls) },
+		{ "kinds", PARAM_TEXTS, false, offsetof(struct subscribe, kinds) },
+		{ "paths", PARAM_TEXTS, false, offsetof(struct subscribe, paths) },
+		{ "from_seq", PARAM_COUNT, false, offsetof(struct subscribe, from_seq) },
+		{ .kind = PARAM_END },
+	};
+	struct subscribe p = { 0 };
+	struct feed_filter filter = { 0 };
+	struct session *s;
+	struct call *c;
+	uint32_t number, subscription;
+	char text[96];
+	int r;
+
+	if (!methods_params(q, table, &p) || !server_find(q, "session", &s, &c, &number))
+		return;
+	r = read_filter(&p, &filter);
+	if (r == 0 && number > 0 && filter.call_count < FEED_FILTERS_MAX)
+		filter.calls[filter.call_count++] = number;
+	if (r == 0)
+		r = feed_add(q->from, s, &filter, p.from_seq, &subscription);
+	if (r < 0) {
+		server_error(q, r == -E2BIG ? RPC_INVALID_PARAMS : RPC_BUSY, "%s",
+			     r == -E2BIG      ? "a filter has more than 32 entries"
+			     : r == -EUSERS   ? "this connection has too many subscriptions"
+			     : r == -ENOTCONN ? "this session has no log"
+					      : strerror(-r));
+		return;
+	}
+	(void)snprintf(text, sizeof(text),
+		       "{\"subscription\":%u,\"session\":\"%s\",\"next_seq\":%llu}", subscription,
+		       s->id, (unsigned long long)(p.from_seq ? p.from_seq : s->stream->seq + 1));
+	server_result(q, text);
+	feed_pump_all(q->from, *connection_feeds(q->from));
+}
+
+void method_unsubscribe(struct asked *q)
+{
+	static const struct param table[] = {
+		{ "subscription", PARAM_COUNT, true, offsetof(struct subscribe, subscription) },
+		{ .kind = PARAM_END },
+	};
+	struct subscribe p = { 0 };
+
+	if (!methods_params(q, table, &p))
+		return;
+	if (feed_remove(connection_feeds(q->from), (uint32_t)p.subscription) < 0)
+		server_error(q, RPC_NOT_FOUND, "there is no such subscription on this connection");
+	else
+		server_result(q, "{}");
+}
