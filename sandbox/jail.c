@@ -116,6 +116,7 @@ static int open_terminal(const struct sb_plan *plan, int *ret_terminal)
 {
 	struct sb_init_message m = { .kind = SB_INIT_TERMINAL };
 	AUTO_FD master = -1;
+	struct winsize size = { .ws_row = plan->rows, .ws_col = plan->columns };
 	int unlock = 0;
 	int fd, r;
 
@@ -123,6 +124,9 @@ static int open_terminal(const struct sb_plan *plan, int *ret_terminal)
 	if (master < 0)
 		return -errno;
 	if (ioctl(master, TIOCSPTLCK, &unlock) < 0)
+		return -errno;
+	/* before the tool can ask for it */
+	if (plan->rows > 0 && plan->columns > 0 && ioctl(master, TIOCSWINSZ, &size) < 0)
 		return -errno;
 	fd = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)

@@ -29,6 +29,7 @@ struct sb_plan {
 	int block; /* memfd: struct sb_block and strings */
 	int stdio[3]; /* not with SB_FLAG_TTY */
 	bool is_tty;
+	uint16_t rows, columns; /* of the terminal; 0: none is set */
 
 	/* the workspace: of a call that shares its layers, or an overlay of our own */
 	int shared; /* mount namespace of that call, -1: mount `layers` */

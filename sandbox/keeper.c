@@ -541,6 +541,8 @@ static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, u
 		.session = &k->jail,
 		.keeper = k->self,
 		.is_tty = q->flags & SB_FLAG_TTY,
+		.rows = q->rows,
+		.columns = q->columns,
 	};
 	AUTO_FD ready = -1;
 	pid_t pid = -1;

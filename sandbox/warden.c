@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -400,6 +401,13 @@ static void sweep(struct warden *w)
 		cgroup_each_session(sweep_one, w);
 }
 
+static int hold_run_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
 static _Noreturn void warden_main(struct warden *w)
 {
 	struct rlimit files;
@@ -418,6 +426,9 @@ static _Noreturn void warden_main(struct warden *w)
 	}
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    keep_needed() < 0)
+		_exit(1);
+	/* whoever takes the place over waits until we and our keepers are gone */
+	if (w->config->run_dir && hold_run_dir(w->config->run_dir) < 0)
 		_exit(1);
 	sweep(w);
 	for (;;) {

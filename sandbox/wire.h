@@ -131,7 +131,7 @@ struct sb_request {
 	uint32_t layer_count; /* of `layers` */
 	uint32_t layer_first; /* SCAN: index of the lowest one that is asked about */
 	uint32_t layers[SB_LAYERS_MAX]; /* START, SCAN, SQUASH, DROP: numbers, lowest first */
-	uint32_t reserved;
+	uint16_t rows, columns; /* START with a terminal: its size; 0: none is set */
 	struct sb_limits limits;
 	char session[SB_ID_MAX];
 	char workspace[SB_PATH_MAX]; /* OPEN: on the machine */

@@ -162,7 +162,8 @@ int session_restore(struct session *s, uint32_t *ret_running, uint32_t room, uin
 	if (r == 0)
 		r = restore_stack(&s->stack, json);
 	if (r == 0) {
-		s->state = strcmp(state, "closed") == 0 ? SESSION_CLOSED : SESSION_KEPT;
+		if (strcmp(state, "closed") == 0)
+			r = session_set_state(s, SESSION_CLOSED);
 		s->workspace = strdup(workspace);
 		s->at = strdup(at);
 		s->labels = cJSON_IsObject(labels) ? cJSON_PrintUnformatted(labels) : NULL;

@@ -469,10 +469,10 @@ void call_finish(struct call *c)
 	input_free(c->input);
 	c->input = NULL;
 	c->cpu_used_ns = leaf_cpu_ns(c);
-	if (c->is_watched) {
-		monitor_drain(c->session->monitor);
-		monitor_unwatch(c->session->monitor, c->slot, &c->totals);
-		c->is_watched = false;
+	if (c->monitor) {
+		monitor_drain(c->monitor);
+		monitor_unwatch(c->monitor, c->slot, &c->totals);
+		c->monitor = NULL;
 	}
 	call_decide_outcome(c);
 	if (leaf_number(c, SB_LEAF_PIDS, "max ") > 0)

@@ -143,7 +143,7 @@ struct call {
 	uint64_t cgroup_id;
 	uint32_t in_force;
 	uint32_t slot; /* of the monitor */
-	bool is_watched;
+	struct monitor *monitor; /* that watches it; NULL: nothing does */
 
 	/* the processes */
 	int init; /* socket */

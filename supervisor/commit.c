@@ -195,7 +195,8 @@ static const char *compare_seen(struct commit *m, const struct seen_entry *e,
 			return "it was changed meanwhile";
 		if (e->is_moved)
 			return "it was changed while the call ran";
-		if (!e->sha256[0] || base < 0 || raw->base_size > m->budget || changes_hash(base, now) < 0)
+		if (!e->sha256[0] || base < 0 || raw->base_size > m->budget ||
+		    changes_hash(base, now) < 0)
 			return "it cannot be compared with what the call saw";
 		m->budget -= raw->base_size;
 		if (strcmp(now, e->sha256) != 0)
@@ -485,7 +486,7 @@ int commit_run(int warden, const char *session, int session_dir, const struct st
 		r = write_all(&m, &of, session_dir);
 	if (r < 0 && !ret->why[0] && r != -EPERM && r != -EEXIST)
 		(void)snprintf(ret->why, sizeof(ret->why), "%s",
-			       r == -ESTALE  ? "the workspace has been replaced by another directory"
+			       r == -ESTALE ? "the workspace has been replaced by another directory"
 			       : r == -EBUSY ? "the session is in use by another command"
 					     : strerror(-r));
 	wait_end(&m.writer);

@@ -24,6 +24,7 @@ struct feed {
 	uint32_t number;
 	uint64_t offset; /* in the log */
 	uint64_t next_seq; /* expected there; 0: not known yet */
+	bool is_live; /* it has been at the end once: before that it catches up */
 	struct feed_filter filter; /* strings owned */
 };
 
@@ -144,6 +145,7 @@ int feed_add(struct connection *c, struct session *s, const struct feed_filter *
 	f->number = number;
 	f->offset = from_seq > 0 ? find_seq(s, from_seq) : log_size(s);
 	f->next_seq = from_seq;
+	f->is_live = from_seq == 0;
 	f->next = *feeds;
 	*feeds = f;
 	*ret_number = number;
@@ -240,15 +242,26 @@ static void skip_ahead(struct feed *f, uint64_t size)
 {
 	uint64_t at = 0;
 
-	if (size - f->offset <= FEED_LAG_MAX)
+	if (!f->is_live || size - f->offset <= FEED_LAG_MAX)
 		return;
 	if (seq_behind(f->session, size - FEED_LAG_MAX / 16, &at) > 0)
 		f->offset = at;
 }
 
+/* Others have their turn after so much. */
+#define TURN_CHUNKS 4
+
+static void come_again(const struct feed *f)
+{
+	uint64_t one = 1;
+
+	(void)!write(f->session->stream->wake, &one, sizeof(one));
+}
+
 static void pump(struct connection *c, struct feed *f)
 {
 	AUTO_MEM char *buf = NULL;
+	int turn = 0;
 
 	while (connection_waiting(c) < FULL && log_fd(f->session) >= 0) {
 		uint64_t size = log_size(f->session);
@@ -256,8 +269,14 @@ static void pump(struct connection *c, struct feed *f)
 		size_t used = 0;
 		ssize_t n;
 
-		if (f->offset >= size)
+		if (f->offset >= size) {
+			f->is_live = true;
 			return;
+		}
+		if (turn++ == TURN_CHUNKS) {
+			come_again(f);
+			return;
+		}
 		skip_ahead(f, size);
 		if (!buf)
 			buf = malloc(CHUNK);

@@ -177,7 +177,7 @@ static void opened(struct session *s, int error, const char *why)
 		emit_opened(s, is_new);
 	} else {
 		(void)session_close(s);
-		s->state = SESSION_KEPT;
+		(void)session_set_state(s, SESSION_KEPT);
 		fail_calls(s, why);
 	}
 	if (fn)
@@ -197,7 +197,7 @@ static int on_keeper_gone(sd_event_source *source, int fd, uint32_t events, void
 	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	/* its calls die with it, and each is told by its own init's end */
 	(void)session_close(s);
-	s->state = SESSION_KEPT;
+	(void)session_set_state(s, SESSION_KEPT);
 	detach(s->host);
 	(void)session_begin(s, "session.lost");
 	stream_end(s->stream);
@@ -246,7 +246,6 @@ static int open_session(struct session *s, bool is_new, uid_t requester, host_op
 		s->opening = NULL;
 		return r;
 	}
-	s->state = SESSION_OPENING;
 	return 0;
 }
 
@@ -506,12 +505,15 @@ static int remove_files(struct host *h, const char *id)
 }
 
 /* Closed for good, and nobody works on it any more. */
-static int go(struct session *s)
+static void go(struct session *s)
 {
-	int r = s->removes ? remove_files(s->host, s->id) : 0;
+	void (*fn)(int error, void *context) = s->on_gone;
+	void *context = s->gone_context;
+	int r = remove_files(s->host, s->id);
 
 	forget(s->host, s);
-	return r;
+	if (fn)
+		fn(r, context);
 }
 
 static void files_done(struct job *j)
@@ -527,7 +529,7 @@ static void files_done(struct job *j)
 	stack_done(&f->stack);
 	free(f);
 	if (s->is_going && s->users == 0 && s->call_count == 0)
-		(void)go(s);
+		go(s);
 	else
 		host_launch_waiting(s);
 }
@@ -590,12 +592,12 @@ void host_drop_layers(struct host *h, struct session *s, const uint32_t *numbers
 
 /* --- close ------------------------------------------------------------------ */
 
-int host_close(struct host *h, struct session *s, bool remove, const char *by)
+int host_close(struct host *h, struct session *s, const char *by)
 {
 	struct text *t;
 	int r = 0;
 
-	if (s->opening || s->users > 0)
+	if (s->opening)
 		return -EBUSY;
 	for (uint32_t i = s->call_count; i > 0; i--)
 		if (call_is_living(s->calls[i - 1]))
@@ -606,7 +608,7 @@ int host_close(struct host *h, struct session *s, bool remove, const char *by)
 	}
 	s->monitor = NULL;
 	if (s->state != SESSION_CLOSED) {
-		s->state = SESSION_CLOSED;
+		(void)session_set_state(s, SESSION_CLOSED);
 		t = session_begin(s, "session.closed");
 		text_add(t, ",\"by\":");
 		text_add_json(t, by, strlen(by));
@@ -614,14 +616,18 @@ int host_close(struct host *h, struct session *s, bool remove, const char *by)
 		stream_flush(s->stream);
 		(void)session_save(s);
 	}
-	if (!remove)
-		return r;
-	/* accounts of its calls may still be written: then it goes with the last */
+	return r;
+}
+
+void host_remove(struct host *h, struct session *s, void (*fn)(int error, void *context),
+		 void *context)
+{
+	(void)h;
+	s->on_gone = fn;
+	s->gone_context = context;
 	s->is_going = true;
-	s->removes = true;
-	if (s->users > 0 || s->call_count > 0)
-		return 0;
-	return go(s);
+	if (s->users == 0 && s->call_count == 0)
+		go(s);
 }
 
 void host_done(struct host *h)

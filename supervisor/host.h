@@ -91,8 +91,12 @@ int host_deny(struct host *h, struct call *c, const char *by, const char *reason
 /* Starts what waits for its session: it is open, not paused, not busy. */
 void host_launch_waiting(struct session *s);
 
-/* Takes it down; its files stay, or go with `remove`. 0 or -errno. */
-int host_close(struct host *h, struct session *s, bool remove, const char *by);
+/* Takes it down; its files stay. 0, -EBUSY (it is just being opened) or -errno. */
+int host_close(struct host *h, struct session *s, const char *by);
+
+/* After host_close(): its files go, when nothing works on them any more; `fn` is told. */
+void host_remove(struct host *h, struct session *s, void (*fn)(int error, void *context),
+		 void *context);
 
 /* Work on the files of a session, away from the loop. `work` blocks; no call of the
  * session starts meanwhile when `is_exclusive`. `done` frees `f`. */

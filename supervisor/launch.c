@@ -111,14 +111,9 @@ static int keep_output(struct call *c, unsigned int which, int from)
 
 static int keep_terminal(struct call *c, int master)
 {
-	struct winsize size = {
-		.ws_row = c->request.rows ? c->request.rows : ROWS_DEFAULT,
-		.ws_col = c->request.columns ? c->request.columns : COLUMNS_DEFAULT,
-	};
 	int out = dup(master);
 	int r;
 
-	(void)ioctl(master, TIOCSWINSZ, &size);
 	(void)fcntl(master, F_SETFL, O_NONBLOCK);
 	r = out < 0 ? -errno : keep_output(c, 0, out);
 	if (r == 0)
@@ -130,12 +125,9 @@ static int keep_terminal(struct call *c, int master)
 
 static int own_terminal(struct call *c, int master)
 {
-	struct winsize size;
 	int out = dup(master);
 	int r;
 
-	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
-		(void)ioctl(master, TIOCSWINSZ, &size);
 	(void)fcntl(master, F_SETFL, O_NONBLOCK);
 	c->in = (struct pump){ .keep_from = true, .context = c };
 	c->out = (struct pump){
@@ -263,8 +255,8 @@ static int go_on(struct call *c)
 	sd_event *loop = c->session->loop;
 	int r = 0;
 
-	if (c->is_watched)
-		r = monitor_set_init(c->session->monitor, c->slot, c->init_pid);
+	if (c->monitor)
+		r = monitor_set_init(c->monitor, c->slot, c->init_pid);
 	if (r == 0)
 		r = sd_event_add_io(loop, &c->on_init, c->init, EPOLLIN, on_init, c);
 	if (r >= 0)
@@ -323,7 +315,7 @@ static int clone_it(struct call *c)
 		r = monitor_watch(c->session->monitor, c->cgroup_id, &to, &c->slot);
 		if (r < 0)
 			return r;
-		c->is_watched = true;
+		c->monitor = c->session->monitor;
 	}
 	r = block_make(c->argv, (const char *const *)c->request.env, c->session->policy,
 		       c->request.cwd ? c->request.cwd : c->session->at, &block);
@@ -366,9 +358,9 @@ int call_launch(struct call *c)
 		return 0;
 	if (c->failed.stage == SB_STAGE_NONE)
 		c->failed = (struct sb_failure){ SB_STAGE_CLONE, r };
-	if (c->is_watched) {
-		monitor_unwatch(c->session->monitor, c->slot, &c->totals);
-		c->is_watched = false;
+	if (c->monitor) {
+		monitor_unwatch(c->monitor, c->slot, &c->totals);
+		c->monitor = NULL;
 	}
 	drop_streams(c);
 	leaf_give_up(c);
@@ -390,6 +382,19 @@ void call_request_done(struct call_request *q)
 	free(q->step);
 	text_done(&q->input);
 	*q = (struct call_request){ 0 };
+}
+
+/* What was asked for, else that of our own terminal, else the usual one. */
+static void set_size(struct call_request *q)
+{
+	struct winsize own = { 0 };
+
+	if (q->io == CALL_IO_OWN)
+		(void)ioctl(STDIN_FILENO, TIOCGWINSZ, &own);
+	if (q->rows == 0)
+		q->rows = own.ws_row ? own.ws_row : ROWS_DEFAULT;
+	if (q->columns == 0)
+		q->columns = own.ws_col ? own.ws_col : COLUMNS_DEFAULT;
 }
 
 int call_new(struct session *s, uint32_t number, struct call_request *request, struct call **ret)
@@ -414,6 +419,8 @@ int call_new(struct session *s, uint32_t number, struct call_request *request, s
 	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
 		c->leaf[i] = -1;
 	c->in = c->out = c->err = (struct pump)PUMP_NONE;
+	if (c->is_tty)
+		set_size(&c->request);
 	*ret = c;
 	emit_requested(c);
 	return 0;

@@ -48,6 +48,8 @@ int leaf_clone(struct call *c, int init, int block, const int *stdio)
 		.verb = SB_VERB_START,
 		.call = c->number,
 		.flags = c->is_tty ? SB_FLAG_TTY : 0,
+		.rows = c->request.rows,
+		.columns = c->request.columns,
 	};
 	int fds[5] = { init, block };
 	int got[IO_FDS_MAX];

@@ -233,6 +233,14 @@ void method_session_show(struct asked *q)
 	server_result(q, t.at);
 }
 
+static void on_gone(int error, void *context)
+{
+	if (error < 0)
+		reply_error(context, RPC_INTERNAL, "its files could not be removed");
+	else
+		reply_result(context, "{\"state\":\"removed\"}");
+}
+
 void method_session_close(struct asked *q)
 {
 	static const struct param table[] = {
@@ -244,7 +252,6 @@ void method_session_close(struct asked *q)
 	struct session *s;
 	struct call *c;
 	uint32_t number;
-	char id[SB_ID_MAX];
 	AUTO_TEXT t = { 0 };
 	int r;
 
@@ -260,14 +267,23 @@ void method_session_close(struct asked *q)
 			     "the session holds changes: only an operator may remove it");
 		return;
 	}
-	memcpy(id, s->id, sizeof(id));
-	r = host_close(q->host, s, p.remove, q->name);
-	if (r == -EBUSY) {
-		server_error(q, RPC_BUSY, "the session is being worked on; try again");
+	if (s->is_going) {
+		server_error(q, RPC_WRONG_STATE, "the session is being removed");
 		return;
 	}
-	text_printf(&t, "{\"session\":\"%s\",\"state\":\"%s\"}", id,
-		    p.remove ? "removed" : "closed");
+	r = host_close(q->host, s, q->name);
+	if (r == -EBUSY) {
+		server_error(q, RPC_BUSY, "the session is just being opened; try again");
+		return;
+	}
+	if (p.remove) {
+		struct reply *reply = server_defer(q);
+
+		if (reply)
+			host_remove(q->host, s, on_gone, reply);
+		return;
+	}
+	text_printf(&t, "{\"session\":\"%s\",\"state\":\"closed\"}", s->id);
 	if (r < 0)
 		server_error(q, RPC_INTERNAL, "it is closed, but not cleanly: %s", strerror(-r));
 	else

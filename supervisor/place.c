@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -109,10 +111,30 @@ static bool somebody_listens(const char *instance)
 	       (errno != ECONNREFUSED && errno != ENOENT);
 }
 
+/* The warden of an instance that was killed ends what runs first; it has this long. */
+#define ADOPT_MS 15000
+#define ADOPT_STEP_MS 5
+
+static int wait_free(const char *dir)
+{
+	for (int i = 0; i < ADOPT_MS / ADOPT_STEP_MS; i++) {
+		AUTO_FD fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		struct stat st;
+
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return stat(dir, &st) < 0 ? -errno : 0;
+		(void)poll(NULL, 0, ADOPT_STEP_MS);
+	}
+	return -EADDRINUSE;
+}
+
 int place_adopt(const char *id, char ret_dir[PATH_MAX], struct text *why)
 {
 	static const char *const names[] = { "operator.sock", "agent.sock" };
 	char path[PATH_MAX];
+	int r;
 
 	if (somebody_listens(id)) {
 		text_printf(why,
@@ -122,6 +144,11 @@ int place_adopt(const char *id, char ret_dir[PATH_MAX], struct text *why)
 		return -EADDRINUSE;
 	}
 	(void)snprintf(ret_dir, PATH_MAX, "%s/%s", place_run(), id);
+	r = wait_free(ret_dir);
+	if (r == -ENOENT) /* its warden has cleaned up just now */
+		r = mkdir(ret_dir, 0711) < 0 ? -errno : 0;
+	if (r < 0)
+		return fail(why, "take over", ret_dir, r);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s/%s", place_run(), id, names[i]);
 		if (unlink(path) < 0 && errno != ENOENT)

@@ -656,7 +656,7 @@ static void finish(struct run *r)
 				   strerror(-r->stream.sinks[STREAM_FILE].error));
 	if (mkdirat(r->session.dir, "report", 0700) == 0 || errno == EEXIST)
 		(void)session_write_file(r->session.dir, "report/1.json", &report);
-	r->session.state = SESSION_CLOSED;
+	(void)session_set_state(&r->session, SESSION_CLOSED);
 	(void)session_save(&r->session);
 	r->opt.discard |= e == 0 && changes.count == 0;
 	if (!r->opt.quiet && c->outcome != CALL_FAILED_TO_START) {

@@ -510,8 +510,6 @@ int server_start(struct server **ret, struct host *host)
 	if (r >= 0)
 		r = sd_event_add_io(host->loop, &s->on_wake, host->wake, EPOLLIN, on_wake, s);
 	if (r >= 0)
-		r = sd_event_source_set_priority(s->on_wake, SD_EVENT_PRIORITY_NORMAL + 10);
-	if (r >= 0)
 		r = sd_event_add_time_relative(host->loop, &s->on_sweep, CLOCK_MONOTONIC, SWEEP_US,
 					       SWEEP_US, on_sweep, s);
 	if (r < 0) {

@@ -29,6 +29,22 @@ const char *const session_state_names[] = {
 	[SESSION_CLOSED] = "closed",
 };
 
+#define TO(s) (1u << (s))
+static const unsigned int moves[] = {
+	[SESSION_KEPT] = TO(SESSION_OPENING) | TO(SESSION_CLOSED),
+	[SESSION_OPENING] = TO(SESSION_OPEN) | TO(SESSION_KEPT) | TO(SESSION_CLOSED),
+	[SESSION_OPEN] = TO(SESSION_KEPT) | TO(SESSION_CLOSED),
+	[SESSION_CLOSED] = 0,
+};
+
+int session_set_state(struct session *s, enum session_state to)
+{
+	if (!(moves[s->state] & TO(to)))
+		return -EPROTO;
+	s->state = to;
+	return 0;
+}
+
 int session_make_id(char ret[SB_ID_MAX])
 {
 	static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -81,7 +97,7 @@ int session_ask_open(struct session *s, int filter, uid_t requester, bool is_kno
 	if (count != 1)
 		return -EBADMSG;
 	s->keeper = fds[0];
-	return 0;
+	return session_set_state(s, SESSION_OPENING);
 }
 
 /* A keeper that does not answer by then is stuck; its session is given up, and
@@ -113,8 +129,7 @@ int session_finish_open(struct session *s, uint32_t *ret_stage)
 	s->landlock_abi = reply.landlock_abi;
 	s->range = reply.range;
 	s->view = (struct explain_view){ .workspace = s->at, .read = policy_read };
-	s->state = SESSION_OPEN;
-	return 0;
+	return session_set_state(s, SESSION_OPEN);
 }
 
 int session_open_log(struct session *s)

@@ -86,7 +86,9 @@ struct session {
 	uint32_t layer_users; /* calls that run in the top layer */
 	unsigned int busy; /* work that no call may start during */
 	unsigned int users; /* jobs that work on its files */
-	bool is_going, removes; /* closed for good, when the last job has ended */
+	bool is_going; /* it is removed when the last job has ended */
+	void (*on_gone)(int error, void *context); /* told then; or NULL */
+	void *gone_context;
 
 	/* calls */
 	uint32_t next_call;
@@ -109,6 +111,9 @@ struct session {
 
 /* A fresh id: "s-" and ten characters. */
 int session_make_id(char ret[SB_ID_MAX]);
+
+/* The one setter. -EPROTO: the move is not legal. */
+int session_set_state(struct session *s, enum session_state to);
 
 /* Everything to "none". */
 void session_init(struct session *s);

@@ -42,7 +42,8 @@ void text_add_n(struct text *t, const char *s, size_t n)
 {
 	if (!make_room(t, n + 1))
 		return;
-	memcpy(t->at + t->len, s, n);
+	if (n > 0)
+		memcpy(t->at + t->len, s, n);
 	t->len += n;
 	t->at[t->len] = '\0';
 }

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from tests.agent_loop import Glovebox
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 GLOVEBOX = BUILD / "glovebox"
@@ -132,6 +134,85 @@ class Box:
     def reach(self, verb, name="s-"):
         done = self.command(verb, "--json", name)
         return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr.decode()
+
+
+class Daemon:
+    """A daemon in a box, and connections to it."""
+
+    def __init__(self, box, *options):
+        self.box = box
+        self.options = options
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [str(GLOVEBOX), "daemon", "--root", str(self.box.base), *map(str, self.options)],
+            env=self.box.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.said = self.process.stderr.readline().decode()
+        assert "listening" in self.said, self.said + self.process.stderr.read().decode()
+
+    def connect(self, role="operator", **kw):
+        path = self.box.run_dir / "daemon" / f"{role}.sock"
+        return Glovebox(str(path), timeout=DEADLINE, **kw)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=DEADLINE)
+        self.process.stderr.close()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=DEADLINE)
+        self.process.stderr.close()
+        return self.process.returncode
+
+
+class Session:
+    """A session of a daemon, on the box's workspace."""
+
+    def __init__(self, daemon, role="operator", **params):
+        self.events = []
+        self.c = daemon.connect(role, on_event=self.events.append)
+        params.setdefault("workspace", str(daemon.box.ws))
+        made = self.c.ask("session.create", **params)
+        self.id = made["session"]
+        self.protection = made["protection"]
+        self.root = made["at"]
+
+    def start(self, *argv, **params):
+        return self.c.ask("call.start", session=self.id, argv=list(map(str, argv)), **params)
+
+    def wait(self, call, **params):
+        return self.c.ask("call.wait", id=call["id"] if isinstance(call, dict) else call, **params)
+
+    def run(self, *argv, **params):
+        return self.wait(self.start(*argv, **params))
+
+    def sh(self, script, **params):
+        return self.run("sh", "-c", script, **params)
+
+    def changes(self, call=None):
+        listed = self.c.ask("changes.list", id=f"{self.id}.{call}" if call else self.id)["changes"]
+        return {c["path"][len(self.root) + 1:]: c["change"] for c in listed}
+
+    def until(self, kind, call=None):
+        """Reads until an event of this kind has come (events.subscribe comes first)."""
+        at = 0
+        while True:
+            for event in self.events[at:]:
+                if event["kind"] == kind and call in (None, event.get("call")):
+                    return event
+            at = len(self.events)
+            self.c.read()
+
+
+@pytest.fixture
+def daemon(box):
+    d = Daemon(box)
+    yield d
+    d.stop()
 
 
 @pytest.fixture

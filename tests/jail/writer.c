@@ -169,7 +169,8 @@ Test(writer, nothing_is_done_before_the_word_and_nothing_stays_without_it)
 
 Test(writer, names_of_its_own_are_refused)
 {
-	cr_assert_eq(apply(SB_CHANGE_FILE, ".glovebox-s-abcdefghij/x", S_IFREG | 0644, NULL), -EPERM);
+	cr_assert_eq(apply(SB_CHANGE_FILE, ".glovebox-s-abcdefghij/x", S_IFREG | 0644, NULL),
+		     -EPERM);
 }
 
 Test(store, an_id_is_two_signs_and_ten_of_a_to_z_and_digits)
