@@ -155,6 +155,8 @@ static int set_xattrs(int to, int from)
 
 	if (from < 0)
 		return 0;
+	if (lseek(from, 0, SEEK_SET) < 0)
+		return -errno;
 	size = all ? io_read_full(from, all, SB_XATTRS_MAX) : -ENOMEM;
 	if (size < 0)
 		return (int)size;

@@ -316,14 +316,22 @@ static void close_uppers(struct uppers *u)
 		fd_done(&u->fd[--u->count]);
 }
 
-static void open_uppers(const struct uppers *u, const char *name, struct uppers *ret)
+/* *hides: one of them had it made anew, or as something else (a whiteout, too): what
+ * lies below all of them is not seen. */
+static void open_uppers(const struct uppers *u, const char *name, struct uppers *ret, bool *hides)
 {
+	struct stat st;
+
 	ret->count = 0;
 	for (uint32_t i = 0; i < u->count; i++) {
 		int fd = open_beneath(u->fd[i], name, O_RDONLY | O_DIRECTORY);
 
-		if (fd >= 0)
+		if (fd >= 0) {
+			*hides |= is_opaque(fd);
 			ret->fd[ret->count++] = fd;
+		} else if (fstatat(u->fd[i], name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			*hides = true;
+		}
 	}
 }
 
@@ -360,10 +368,8 @@ static int scan_subdir(struct scan *s, const struct uppers *u, int now, const ch
 		if (below < 0)
 			return send_unread(s, st, below);
 	}
-	open_uppers(u, name, &uppers);
 	/* the overlay marks only the top of what was made anew */
-	for (uint32_t i = 0; i < uppers.count; i++)
-		opaque = opaque || is_opaque(uppers.fd[i]);
+	open_uppers(u, name, &uppers, &opaque);
 	if (base_st && opaque)
 		r = send_uncovered(s, fd, below);
 	if (r == 0)
@@ -415,7 +421,8 @@ static int scan_entry(struct scan *s, const struct uppers *u, int now, const cha
 	if (fstatat(now, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (errno != ENOENT)
 			return send_unread(s, NULL, -errno);
-		return base >= 0 ? send_gone(s, base, name) : 0;
+		/* of an opaque directory they were all told already */
+		return base >= 0 && !opaque ? send_gone(s, base, name) : 0;
 	}
 	if (base >= 0 && fstatat(base, name, &base_st, AT_SYMLINK_NOFOLLOW) == 0)
 		b = &base_st;

@@ -530,8 +530,11 @@ static void files_done(struct job *j)
 	free(f);
 	if (s->is_going && s->users == 0 && s->call_count == 0)
 		go(s);
-	else
+	else {
+		if (s->busy == 0 && s->host->server)
+			server_unpark(s->host->server, s);
 		host_launch_waiting(s);
+	}
 }
 
 int host_files_start(struct host *h, struct session *s, struct host_files *f, bool is_exclusive,
@@ -586,7 +589,7 @@ void host_drop_layers(struct host *h, struct session *s, const uint32_t *numbers
 		return; /* they take room, and nothing else */
 	memcpy(d->numbers, numbers, count * sizeof(*numbers));
 	d->count = count;
-	if (host_files_start(h, s, &d->f, true, drop_work, NULL) < 0)
+	if (host_files_start(h, s, &d->f, false, drop_work, NULL) < 0)
 		free(d);
 }
 

@@ -42,7 +42,7 @@ struct sweep {
 	unsigned int failed;
 	char detail[256];
 	struct text calls;
-	const char *state; /* of the last */
+	const char *word; /* state of the last */
 };
 
 static void sweep_end(struct sweep *w)
@@ -53,7 +53,7 @@ static void sweep_end(struct sweep *w)
 		reply_error(w->reply, w->verb == VERB_PAUSE ? RPC_INCOMPLETE : RPC_WRONG_STATE,
 			    w->detail);
 	} else {
-		text_printf(&t, "{\"id\":\"%s\",\"state\":\"%s\",\"receipt\":{", w->id, w->state);
+		text_printf(&t, "{\"id\":\"%s\",\"state\":\"%s\",\"receipt\":{", w->id, w->word);
 		if (w->verb == VERB_PAUSE)
 			text_printf(&t, "\"frozen\":1,\"ns\":%llu}", (unsigned long long)w->ns);
 		else
@@ -73,7 +73,7 @@ static void on_receipt(void *context, struct call *c, const struct call_receipt 
 {
 	struct sweep *w = context;
 
-	w->state = call_state_names[c->state];
+	w->word = call_state_names[c->state];
 	if (!receipt->done || (c->state == CALL_DONE && w->verb == VERB_PAUSE)) {
 		w->failed++;
 		(void)snprintf(w->detail, sizeof(w->detail), "%s.%u: %s", c->session->id, c->number,
@@ -82,7 +82,7 @@ static void on_receipt(void *context, struct call *c, const struct call_receipt 
 	w->ns = receipt->ns > w->ns ? receipt->ns : w->ns;
 	w->processes += receipt->processes;
 	text_printf(&w->calls, "%s{\"id\":\"%s.%u\",\"state\":\"%s\",\"ns\":%llu,\"processes\":%u}",
-		    w->calls.len ? "," : "", c->session->id, c->number, w->state,
+		    w->calls.len ? "," : "", c->session->id, c->number, w->word,
 		    (unsigned long long)receipt->ns, receipt->processes);
 	if (--w->waiting == 0)
 		sweep_end(w);
@@ -102,7 +102,7 @@ static struct sweep *sweep_new(struct asked *q, const char *id)
 		return NULL;
 	}
 	w->verb = q->verb;
-	w->state = q->verb == VERB_PAUSE ? "paused" : "done";
+	w->word = q->verb == VERB_PAUSE ? "paused" : "done";
 	w->waiting = 1; /* ours, until all were asked */
 	(void)snprintf(w->id, sizeof(w->id), "%s", id);
 	return w;

@@ -256,10 +256,10 @@ static bool something_runs(const struct session *s)
 	return false;
 }
 
-static bool may_work(struct asked *q, const struct session *s, bool frozen_is_enough)
+static bool may_work(struct asked *q, struct session *s, bool frozen_is_enough)
 {
 	if (s->busy > 0) {
-		server_error(q, RPC_BUSY, "the session is being worked on; try again");
+		server_park(q, s);
 		return false;
 	}
 	if (something_runs(s) || (!frozen_is_enough && s->layer_users > 0)) {

@@ -73,8 +73,22 @@ struct reply {
 	cJSON *id;
 };
 
+/* A request that waits for its session. */
+struct parked {
+	struct parked *next;
+	struct session *session;
+	struct connection *from;
+	enum verb verb;
+	cJSON *id, *params;
+};
+
+/* Of all sessions together. */
+#define PARKED_MAX 256
+
 struct server {
 	struct host *host;
+	struct parked *parked;
+	size_t parked_count;
 	struct door doors[2];
 	size_t door_count;
 	struct connection *connections;
@@ -215,6 +229,74 @@ void reply_error(struct reply *r, int code, const char *message)
 	if (r->to->fd >= 0)
 		rpc_add_error(&r->to->out, r->id, code, message);
 	reply_done(r);
+}
+
+/* --- later ------------------------------------------------------------------ */
+
+void server_park(struct asked *q, struct session *session)
+{
+	struct server *s = q->server;
+	struct parked *p = s->parked_count < PARKED_MAX ? calloc(1, sizeof(*p)) : NULL;
+	struct parked **end = &s->parked;
+
+	if (!p) {
+		server_error(q, RPC_BUSY, "the session is being worked on; try again");
+		return;
+	}
+	*p = (struct parked){ NULL, session, q->from, q->verb, NULL, NULL };
+	p->id = q->id ? cJSON_Duplicate(q->id, true) : NULL;
+	p->params = cJSON_Duplicate(q->params, true);
+	q->from->owed++;
+	s->parked_count++;
+	while (*end)
+		end = &(*end)->next;
+	*end = p;
+}
+
+static void parked_done(struct server *s, struct parked *p)
+{
+	p->from->owed--;
+	s->parked_count--;
+	cJSON_Delete(p->id);
+	cJSON_Delete(p->params);
+	free(p);
+}
+
+/* Takes the first one of a session out. */
+static struct parked *next_parked(struct server *s, const struct session *session)
+{
+	for (struct parked **p = &s->parked; *p; p = &(*p)->next) {
+		struct parked *found = *p;
+
+		if (session && found->session != session)
+			continue;
+		*p = found->next;
+		return found;
+	}
+	return NULL;
+}
+
+void server_unpark(struct server *s, struct session *session)
+{
+	struct parked *p;
+
+	while (session->busy == 0 && (p = next_parked(s, session))) {
+		struct asked q = {
+			.server = s,
+			.host = s->host,
+			.from = p->from,
+			.verb = p->verb,
+			.role = p->from->role,
+			.uid = p->from->uid,
+			.name = p->from->name,
+			.id = p->id,
+			.params = p->params,
+		};
+
+		if (p->from->fd >= 0)
+			methods_serve(&q);
+		parked_done(s, p);
+	}
 }
 
 /* --- who and what ----------------------------------------------------------- */
@@ -528,7 +610,16 @@ void server_call_over(struct server *s, struct session *session, uint32_t call)
 
 void server_session_gone(struct server *s, struct session *session)
 {
+	struct parked *p;
+
 	waits_session_gone(s->waits, session);
+	while ((p = next_parked(s, session))) {
+		if (p->from->fd >= 0)
+			rpc_add_error(&p->from->out, p->id, RPC_NOT_FOUND,
+				      "the session was removed");
+		flush(p->from);
+		parked_done(s, p);
+	}
 	for (struct connection *c = s->connections; c; c = c->next)
 		feed_forget_session(c, &c->feeds, session);
 }
@@ -538,6 +629,8 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	waits_free(s->waits);
+	while (s->parked)
+		parked_done(s, next_parked(s, NULL));
 	for (struct connection *c = s->connections; c; c = c->next) {
 		if (c->fd >= 0)
 			flush(c);

@@ -53,6 +53,11 @@ size_t connection_waiting(const struct connection *c);
 void connection_send(struct connection *c, const struct text *lines);
 struct feed **connection_feeds(struct connection *c);
 
+/* Serves the request again when the session is not busy any more: what it waits for
+ * (a squash, another commit) is ours, not the caller's. */
+void server_park(struct asked *q, struct session *session);
+void server_unpark(struct server *s, struct session *session);
+
 /* Told by the host. */
 void server_call_over(struct server *s, struct session *session, uint32_t call);
 void server_session_gone(struct server *s, struct session *session);
