@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "sandbox/base/fd.h"
@@ -195,6 +196,7 @@ static void shift_map(char *out, size_t size, uint32_t first, uint32_t owner, ui
 static int open_userns(const char *uid_map, const char *gid_map, int *ret_fd)
 {
 	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
+	pid_t parent = getpid();
 	AUTO_FD ns = -1;
 	char path[64];
 	pid_t pid;
@@ -203,9 +205,13 @@ static int open_userns(const char *uid_map, const char *gid_map, int *ret_fd)
 	pid = sys_clone3(&args);
 	if (pid < 0)
 		return -errno;
-	if (pid == 0)
+	if (pid == 0) {
+		/* it holds copies of our fds: it must not outlive us */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+			_exit(1);
 		for (;;)
 			(void)pause();
+	}
 	r = write_maps(pid, uid_map, gid_map);
 	if (r == 0) {
 		(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);

@@ -38,6 +38,12 @@ struct name {
 	char *path;
 };
 
+/* A new directory that is not chosen itself. */
+struct above {
+	char *path;
+	enum change_type type;
+};
+
 struct commit {
 	const struct commit_choice *choice;
 	struct commit_result *result;
@@ -52,6 +58,10 @@ struct commit {
 	bool path_used[COMMIT_WORDS_MAX];
 	bool hunk_used[COMMIT_WORDS_MAX];
 	bool left_out;
+	struct above *chain; /* new directories above the present path, not chosen */
+	size_t chain_count;
+	char **needed; /* of those: something in them is chosen; in the walk's order */
+	size_t needed_count, needed_next;
 	char *gone; /* the path of the change before, when that took it away */
 };
 
@@ -96,7 +106,7 @@ static bool matches(const char *word, const char *path)
 	return !strchr(word, '/') && slash && fnmatch(word, slash + 1, 0) == 0;
 }
 
-/* A new directory goes along with what is chosen in it: word "a/b" needs "a". */
+/* Whether `word` lies below `path`. */
 static bool is_above(const char *path, const char *word)
 {
 	size_t n = strlen(path);
@@ -113,15 +123,13 @@ static bool is_chosen(struct commit *m, const struct sb_change *raw)
 		bool hit = matches(c->paths[i], raw->path);
 
 		m->path_used[i] |= hit;
-		chosen |= hit || (raw->kind == SB_CHANGE_DIR && !raw->base_mode &&
-				  is_above(raw->path, c->paths[i]));
+		chosen |= hit;
 	}
 	for (uint32_t i = 0; i < c->hunk_count; i++) {
 		bool hit = strcmp(c->hunks[i].path, raw->path) == 0;
 
 		m->hunk_used[i] |= hit;
-		chosen |= hit || (raw->kind == SB_CHANGE_DIR && !raw->base_mode &&
-				  is_above(raw->path, c->hunks[i].path));
+		chosen |= hit;
 	}
 	return chosen;
 }
@@ -208,7 +216,7 @@ static const char *compare_seen(struct commit *m, const struct seen_entry *e,
 	return NULL;
 }
 
-static const char *conflict(struct commit *m, const struct sb_change *raw,
+static const char *conflict(struct commit *m, const struct sb_change *raw, enum change_type type,
 			    const struct changes_fds *fds)
 {
 	const struct seen_entry *e;
@@ -219,10 +227,12 @@ static const char *conflict(struct commit *m, const struct sb_change *raw,
 	if (m->choice->is_forced || (m->gone && strcmp(m->gone, raw->path) == 0))
 		return NULL;
 	e = seen_find(&m->seen, raw->path);
+	/* somebody else has made the same */
+	if (e && !e->mode && type == CHANGE_MODE && S_ISREG(raw->mode))
+		return NULL;
 	if (e)
 		return compare_seen(m, e, raw, fds);
-	/* a directory of which only the contents were changed was not looked at */
-	if (!raw->base_mode || S_ISDIR(raw->base_mode))
+	if (!raw->base_mode)
 		return NULL;
 	return "it appeared or changed after the call";
 }
@@ -304,6 +314,7 @@ static int hand_over(struct commit *m, const struct sb_change *raw, const struct
 	struct changes_fds mine = *fds;
 	struct sb_change *c = malloc(sizeof(*c));
 	char sha256[65] = "";
+	struct stat st = { .st_size = (off_t)raw->size };
 	const char *first;
 	AUTO_FD part = -1;
 	int r = c ? choose_hunks(m, raw, fds, &part) : -ENOMEM;
@@ -324,6 +335,8 @@ static int hand_over(struct commit *m, const struct sb_change *raw, const struct
 	memcpy(c, raw, sizeof(*c));
 	if (part >= 0)
 		mine.now = part;
+	if (raw->kind == SB_CHANGE_FILE && mine.now >= 0)
+		(void)fstat(mine.now, &st); /* it is open: it cannot fail */
 	first = part < 0 ? first_name(m, raw) : NULL;
 	if (first) {
 		c->kind = SB_CHANGE_SAME;
@@ -339,9 +352,62 @@ static int hand_over(struct commit *m, const struct sb_change *raw, const struct
 		r = r == 0 ? c->error : r;
 	}
 	if (r == 0)
-		r = seen_add_commit(&m->lines, raw, sha256);
+		r = seen_add_commit(&m->lines, raw, (uint64_t)st.st_size, sha256);
 	free(c);
 	return r;
+}
+
+/* A new directory goes along with what is chosen in it. The walk tells it before its
+ * contents: it is kept in mind until one of them is chosen. */
+static int keep_in_mind(struct commit *m, const struct sb_change *raw, enum change_type type)
+{
+	struct above *more;
+
+	if (raw->kind != SB_CHANGE_DIR || raw->base_mode)
+		return 0;
+	more = realloc(m->chain, (m->chain_count + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	m->chain = more;
+	more[m->chain_count] = (struct above){ strdup(raw->path), type };
+	return more[m->chain_count++].path ? 0 : -ENOMEM;
+}
+
+static void leave_dirs(struct commit *m, const char *path)
+{
+	while (m->chain_count > 0 && !is_above(m->chain[m->chain_count - 1].path, path))
+		free(m->chain[--m->chain_count].path);
+}
+
+static int need_dirs(struct commit *m)
+{
+	for (size_t i = 0; i < m->chain_count; i++) {
+		char **more = realloc(m->needed, (m->needed_count + 1) * sizeof(*more));
+		int r;
+
+		if (!more)
+			return -ENOMEM;
+		m->needed = more;
+		r = policy_is_protected(m->chain[i].path) && !m->choice->with_protected
+			    ? add_item(m, COMMIT_REFUSED, m->chain[i].path, m->chain[i].type,
+				       "something outside runs or obeys it later; --protected "
+				       "allows it")
+			    : add_item(m, COMMIT_APPLIED, m->chain[i].path, m->chain[i].type, NULL);
+		more[m->needed_count++] = m->chain[i].path;
+		if (r < 0)
+			return r;
+	}
+	m->chain_count = 0;
+	return 0;
+}
+
+/* In the second walk: whether it is the next of those. */
+static bool is_needed(struct commit *m, const char *path)
+{
+	if (m->needed_next == m->needed_count || strcmp(m->needed[m->needed_next], path) != 0)
+		return false;
+	m->needed_next++;
+	return true;
 }
 
 static int judge_one(struct commit *m, const struct sb_change *raw, const struct changes_fds *fds)
@@ -351,15 +417,23 @@ static int judge_one(struct commit *m, const struct sb_change *raw, const struct
 
 	if (!changes_classify(raw, fds, &m->budget, &type))
 		return 0;
-	if (!is_chosen(m, raw)) {
-		m->left_out = true;
+	leave_dirs(m, raw->path);
+	/* no call has changed it, only something in it: what differs is the real side's */
+	if (raw->kind == SB_CHANGE_DIR && raw->base_mode && !seen_find(&m->seen, raw->path))
 		return 0;
+	if (!is_chosen(m, raw)) {
+		if (m->is_writing && is_needed(m, raw->path))
+			return hand_over(m, raw, fds);
+		m->left_out = true;
+		return m->is_writing ? 0 : keep_in_mind(m, raw, type);
 	}
+	if (!m->is_writing && need_dirs(m) < 0)
+		return -ENOMEM;
 	/* again in the second walk: it decides, the first only foretells */
 	why = refusal(m, raw);
 	if (why)
 		return add_item(m, COMMIT_REFUSED, raw->path, type, why);
-	why = conflict(m, raw, fds);
+	why = conflict(m, raw, type, fds);
 	if (why)
 		return add_item(m, COMMIT_CONFLICT, raw->path, type, why);
 	if (!m->is_writing)
@@ -494,6 +568,12 @@ int commit_run(int warden, const char *session, int session_dir, const struct st
 		free(m.names[i].path);
 	free(m.names);
 	free(m.gone);
+	while (m.chain_count > 0)
+		free(m.chain[--m.chain_count].path);
+	while (m.needed_count > 0)
+		free(m.needed[--m.needed_count]);
+	free(m.chain);
+	free(m.needed);
 	text_done(&m.lines);
 	changes_done(&m.below);
 	seen_done(&m.seen);

@@ -127,12 +127,13 @@ int seen_write(int session_dir, uint32_t call, const struct changes *list, uint6
 	return t.len == 0 ? 0 : write_file(session_dir, call, O_TRUNC, &t);
 }
 
-int seen_add_commit(struct text *lines, const struct sb_change *raw, const char *sha256)
+int seen_add_commit(struct text *lines, const struct sb_change *raw, uint64_t size,
+		    const char *sha256)
 {
 	bool is_gone = raw->kind == SB_CHANGE_GONE;
 	bool is_link = raw->kind == SB_CHANGE_LINK;
 
-	add_line(lines, is_gone ? 0 : (raw->mode & ~07000u), is_gone ? 0 : raw->size, false, sha256,
+	add_line(lines, is_gone ? 0 : (raw->mode & ~07000u), is_gone ? 0 : size, false, sha256,
 		 raw->path, is_link ? raw->target : NULL);
 	return lines->failed ? -ENOMEM : 0;
 }

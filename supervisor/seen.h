@@ -30,8 +30,10 @@ struct seen {
  * is CLOCK_REALTIME. 0 or -errno. */
 int seen_write(int session_dir, uint32_t call, const struct changes *list, uint64_t started_ns);
 
-/* Adds one path as a commit has left it. 0 or -errno. */
-int seen_add_commit(struct text *lines, const struct sb_change *raw, const char *sha256);
+/* Adds one path as a commit has left it: of a file with this size and content. 0 or
+ * -errno. */
+int seen_add_commit(struct text *lines, const struct sb_change *raw, uint64_t size,
+		    const char *sha256);
 int seen_write_commits(int session_dir, const struct text *lines);
 
 /* Adds the file of a call, or with 0 that of the commits. No file is no error. */

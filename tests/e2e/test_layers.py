@@ -163,7 +163,7 @@ def run(ops):
                 if stat.S_ISDIR(os.lstat(p).st_mode):
                     if not os.path.lexists(q) and not (q + "/").startswith(p + "/") and os.path.isdir(os.path.dirname(q) or "."):
                         shutil.copytree(p, q, symlinks=True); shutil.rmtree(p)
-                else: os.rename(p, q)
+                elif single(p) or NEW(p): os.rename(p, q)
             elif op == "unlink": os.unlink(p)
             elif op == "mkdir": os.mkdir(p, 0o750)
             elif op == "rmdir": os.rmdir(p)
