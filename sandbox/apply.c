@@ -434,6 +434,8 @@ static int apply_one(struct writer *w, struct sb_change *c, int content, int xat
 		r = add_late_steps(w);
 		if (r == 0)
 			r = journal_run(&w->journal);
+		if (w->journal.failed)
+			(void)snprintf(c->path, sizeof(c->path), "%s", w->journal.failed);
 		/* undone, it is swept up; else its journal stays for a recovery */
 		if (r == -EUCLEAN)
 			return r;

@@ -347,6 +347,7 @@ static int take_steps(struct journal *j)
 		r = do_step(j, &j->steps[done]);
 	if (r == 0)
 		return 0;
+	j->failed = j->steps[done - 1].path;
 	/* the step that failed has done nothing */
 	for (uint32_t i = done - 1; i > 0; i--)
 		if (undo_step(j, &j->steps[i - 1]) < 0)

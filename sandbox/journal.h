@@ -43,6 +43,7 @@ struct journal {
 	char name[32]; /* of the staging directory */
 	struct step *steps;
 	uint32_t count;
+	const char *failed; /* path of the step that could not be taken, or NULL */
 };
 
 /* Names beginning with this are ours, and no commit writes them. */

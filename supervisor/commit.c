@@ -470,6 +470,9 @@ static int write_all(struct commit *m, const struct changes_of *of, int session_
 	if (r == 0) {
 		c->kind = SB_CHANGE_COMMIT;
 		r = write_one(m, c, NULL);
+		/* which step stood in the way; all the others were taken back */
+		if (r == 0 && c->error < 0 && c->path[0])
+			r = fail(m, c->path, c->error);
 		if (r == 0)
 			r = c->error;
 		if (r < 0 && !m->result->why[0])
