@@ -30,6 +30,7 @@
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "sandbox/landlock.h"
+#include "sandbox/privs.h"
 #include "sandbox/root.h"
 #include "sandbox/sys.h"
 
@@ -140,9 +141,32 @@ static int open_terminal(const struct sb_plan *plan, int *ret_terminal)
 	return 0;
 }
 
+/* The tool's stages run in init's memory, which saves the copy of it; init goes on
+ * when the tool has its own, by exec, or is gone. */
+#define STAGES_STACK 65536
+
+struct start {
+	const struct sb_plan *plan;
+	int terminal, rules;
+};
+
+static int run_stages(void *context)
+{
+	const struct start *s = context;
+
+	jail_become_tool(s->plan, s->terminal, s->rules);
+}
+
+static pid_t start_tool(struct start *s)
+{
+	static char stack[STAGES_STACK] __attribute__((aligned(16)));
+	pid_t pid = clone(run_stages, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, s);
+
+	return pid < 0 ? -errno : pid;
+}
+
 _Noreturn static void become_child(const struct sb_plan *plan)
 {
-	struct clone_args args = { .exit_signal = SIGCHLD };
 	int terminal = -1;
 	int rules = -1;
 	int proc = -1;
@@ -172,11 +196,12 @@ _Noreturn static void become_child(const struct sb_plan *plan)
 		if (r < 0)
 			jail_fail(plan, SB_STAGE_TERMINAL, r);
 	}
-	tool = sys_clone3(&args);
+	r = privs_drop_bounding();
+	if (r < 0)
+		jail_fail(plan, SB_STAGE_INIT, r);
+	tool = start_tool(&(struct start){ plan, terminal, rules });
 	if (tool < 0)
-		jail_fail(plan, SB_STAGE_INIT, -errno);
-	if (tool == 0)
-		jail_become_tool(plan, terminal, rules);
+		jail_fail(plan, SB_STAGE_INIT, tool);
 	jail_become_init(plan, tool);
 }
 

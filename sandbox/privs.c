@@ -25,6 +25,17 @@
 	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | \
 	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
+int privs_drop_bounding(void)
+{
+	int in;
+
+	/* the first number the kernel does not know ends the list */
+	for (int cap = 0; (in = prctl(PR_CAPBSET_READ, cap)) >= 0; cap++)
+		if (in > 0 && prctl(PR_CAPBSET_DROP, cap) < 0)
+			return -errno;
+	return 0;
+}
+
 int privs_drop(uint64_t keep)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -32,6 +43,7 @@ int privs_drop(uint64_t keep)
 		{ .effective = (uint32_t)keep, .permitted = (uint32_t)keep },
 		{ .effective = (uint32_t)(keep >> 32), .permitted = (uint32_t)(keep >> 32) },
 	};
+	int r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
@@ -39,10 +51,9 @@ int privs_drop(uint64_t keep)
 		return -errno;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -errno;
-	/* the first number the kernel does not know ends the list */
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap) < 0)
-			return -errno;
+	r = privs_drop_bounding();
+	if (r < 0)
+		return r;
 	if (syscall(SYS_capset, &head, data) < 0)
 		return -errno;
 	return 0;

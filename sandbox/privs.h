@@ -16,4 +16,8 @@ int privs_drop(uint64_t keep);
 /* Becomes another user for good, then drops everything. 0 or -errno. */
 int privs_become(uid_t uid, gid_t gid);
 
+/* Empties the bounding set alone: what comes after finds it so, and saves the time.
+ * 0 or -errno. */
+int privs_drop_bounding(void);
+
 #endif

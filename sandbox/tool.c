@@ -76,14 +76,14 @@ static int set_limits(struct tool *t)
 	return r;
 }
 
-/* What whoever started Glovebox ignored or blocked is not the tool's. */
+/* What whoever started Glovebox ignored or blocked is not the tool's: the warden has
+ * given it all back but SIGPIPE, at its start. */
 static int reset_signals(struct tool *t)
 {
 	sigset_t none;
 
 	(void)t;
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL); /* refused for KILL, STOP and libc's own */
+	(void)signal(SIGPIPE, SIG_DFL);
 	(void)sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }

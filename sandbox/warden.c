@@ -419,6 +419,8 @@ static _Noreturn void warden_main(struct warden *w)
 	(void)prctl(PR_SET_NAME, "glovebox-warden");
 	/* a terminal's Ctrl-C is the supervisor's to answer */
 	(void)setsid();
+	for (int i = 1; i < NSIG; i++)
+		(void)signal(i, SIG_DFL); /* refused for KILL, STOP and libc's own */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max; /* the scanner holds a fd for each level */

@@ -448,6 +448,8 @@ static void call_close_account(struct call *c)
 {
 	(void)call_set_state(c, CALL_DONE);
 	call_emit_done(c);
+	if (c->session->on_news)
+		c->session->on_news(c->session);
 	c->is_over = true;
 	tell_waiters(c, CALL_DONE, &(struct call_receipt){ .done = true });
 }
@@ -457,6 +459,27 @@ static void give_back(struct call *c)
 {
 	if (c->session->on_call_done)
 		c->session->on_call_done(c, c->session->context);
+}
+
+void call_retire(struct call *c)
+{
+	if (c->state != CALL_DONE || c->is_retired)
+		return;
+	c->is_retired = true;
+	c->on_retire = sd_event_source_disable_unref(c->on_retire);
+	leaf_retire(c);
+	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
+		fd_done(&c->leaf[i]);
+	fd_done(&c->init);
+	fd_done(&c->failure);
+	give_back(c);
+}
+
+static int on_retire(sd_event_source *s, void *context)
+{
+	(void)s;
+	call_retire(context);
+	return 0;
 }
 
 /* Empty, and nothing left to read: the account is closed. */
@@ -482,16 +505,14 @@ void call_finish(struct call *c)
 	c->on_failure = sd_event_source_disable_unref(c->on_failure);
 	c->on_oom = sd_event_source_disable_unref(c->on_oom);
 	c->on_state = sd_event_source_disable_unref(c->on_state);
-	leaf_retire(c);
-	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
-		fd_done(&c->leaf[i]);
-	fd_done(&c->init);
-	fd_done(&c->failure);
-	give_back(c);
+	/* who waits for the end hears of it first */
+	if (sd_event_add_defer(c->session->loop, &c->on_retire, on_retire, c) < 0)
+		call_retire(c);
 }
 
 void call_finish_unborn(struct call *c)
 {
+	c->is_retired = true;
 	c->hold.on_timeout = sd_event_source_disable_unref(c->hold.on_timeout);
 	c->started_ns = c->started_ns ? c->started_ns : io_now_ns();
 	c->started_real_ns = c->started_real_ns ? c->started_real_ns : stream_now_real_ns();
@@ -559,6 +580,7 @@ void call_free(struct call *c)
 	(void)sd_event_source_disable_unref(c->on_cpu);
 	(void)sd_event_source_disable_unref(c->on_oom);
 	(void)sd_event_source_disable_unref(c->on_state);
+	(void)sd_event_source_disable_unref(c->on_retire);
 	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
 		fd_done(&c->leaf[i]);
 	fd_done(&c->init);

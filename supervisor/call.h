@@ -133,6 +133,8 @@ struct call {
 	const char *const *argv; /* of the request */
 	bool is_tty;
 	uint32_t layer; /* number of the layer it writes, 0: none yet */
+	uint32_t leaf_number; /* of its control group, 0: none yet */
+	bool is_retired; /* the keeper has its leaf back */
 	struct call_hold hold;
 	uint64_t requested_ns;
 	enum call_state state; /* only call_set_state() writes it */
@@ -179,7 +181,7 @@ struct call {
 	struct output *kept[2]; /* standard output and error; with a terminal the first */
 	bool is_tool_over; /* background: the tool has ended, what it left runs */
 	bool is_over; /* DONE was told; the account is being written */
-	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_oom, *on_state;
+	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_oom, *on_state, *on_retire;
 	struct call_waiter waiters[CALL_WAITERS];
 };
 
@@ -219,6 +221,10 @@ int call_input(struct call *c, const char *data, size_t size, bool close);
 
 /* A new size of its terminal. 0, -ENOTTY, or -errno. */
 int call_resize(struct call *c, unsigned short rows, unsigned short columns);
+
+/* Gives back what an ended call still holds; done from the loop, or before the next
+ * call of the session starts. */
+void call_retire(struct call *c);
 
 /* Whether it takes room: its processes, or its place in the queue. */
 bool call_is_living(const struct call *c);

@@ -308,6 +308,13 @@ void feed_pump_all(struct connection *c, struct feed *feeds)
 		pump(c, f);
 }
 
+void feed_pump_session(struct connection *c, struct feed *feeds, const struct session *s)
+{
+	for (struct feed *f = feeds; f; f = f->next)
+		if (f->session == s)
+			pump(c, f);
+}
+
 int feed_remove(struct feed **feeds, uint32_t number)
 {
 	for (struct feed **p = feeds; *p; p = &(*p)->next) {

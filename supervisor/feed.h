@@ -41,6 +41,8 @@ int feed_remove(struct feed **feeds, uint32_t number);
 /* Sends what there is, as long as the connection takes it. */
 void feed_pump_all(struct connection *c, struct feed *feeds);
 
+void feed_pump_session(struct connection *c, struct feed *feeds, const struct session *s);
+
 /* The session is gone: the last lines are sent first. */
 void feed_forget_session(struct connection *c, struct feed **feeds, struct session *s);
 

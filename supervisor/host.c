@@ -22,6 +22,7 @@
 #include "sandbox/base/path.h"
 #include "sandbox/warden.h"
 #include "supervisor/account.h"
+#include "supervisor/leaf.h"
 #include "supervisor/server.h"
 
 struct opening {
@@ -91,6 +92,12 @@ struct session *host_find(struct host *h, const char *prefix, bool *ret_many)
 	return found;
 }
 
+static void tell_news(struct session *s)
+{
+	if (s->host && s->host->server)
+		server_pump(s->host->server, s);
+}
+
 static struct session *new_session(struct host *h)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -106,6 +113,7 @@ static struct session *new_session(struct host *h)
 	s->owns_stream = true;
 	stream_init(s->stream, s->id, STREAM_QUIET);
 	s->on_call_done = account_call;
+	s->on_news = tell_news;
 	s->unwatched_why = h->unwatched_why;
 	return s;
 }
@@ -182,6 +190,8 @@ static void opened(struct session *s, int error, const char *why)
 	}
 	if (fn)
 		fn(s, error, why, context);
+	if (error == 0)
+		leaf_prepare(s);
 	if (error == 0)
 		host_launch_waiting(s);
 	else if (is_new)
@@ -369,6 +379,9 @@ void host_restore(struct host *h, const char *id, int dir)
 
 void host_launch_waiting(struct session *s)
 {
+	/* a layer is free when the calls that ended have given it back */
+	for (uint32_t i = 0; i < s->call_count; i++)
+		call_retire(s->calls[i]);
 	/* a launch may end the call at once, and shorten the list */
 	for (uint32_t i = 0;
 	     i < s->call_count && s->state == SESSION_OPEN && !s->is_paused && s->busy == 0;) {
@@ -441,7 +454,6 @@ int host_start_call(struct host *h, struct session *s, struct call_request *requ
 	}
 	if (!ask)
 		host_launch_waiting(s);
-	(void)session_save(s);
 	return 0;
 }
 

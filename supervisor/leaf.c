@@ -21,32 +21,63 @@
  * are, and poll(2) on cgroup.events is rate limited to 10 ms (SPAWN.md 4). */
 #define SPIN_NS (300u * 1000)
 
-int leaf_ask(struct call *c)
+static int ask(struct session *s, struct leaf_spare *ret)
 {
-	struct sb_request q = { .verb = SB_VERB_LEAF, .call = c->number };
+	struct sb_request q = { .verb = SB_VERB_LEAF, .call = s->next_leaf };
 	int fds[IO_FDS_MAX];
 	unsigned int count = 0, next = 0;
 	struct sb_reply reply;
 	int r;
 
-	r = session_ask(c->session, &q, NULL, 0, &reply, fds, &count);
+	r = session_ask(s, &q, NULL, 0, &reply, fds, &count);
+	if (r < 0)
+		return r;
+	*ret = (struct leaf_spare){
+		.number = s->next_leaf++,
+		.cgroup_id = reply.cgroup_id,
+		.in_force = reply.in_force,
+	};
+	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
+		ret->fds[i] = (reply.leaf_fds & (1u << i)) && next < count ? fds[next++] : -1;
+	return 0;
+}
+
+int leaf_ask(struct call *c)
+{
+	struct session *s = c->session;
+	int r = s->leaf.number > 0 ? 0 : ask(s, &s->leaf);
+
 	if (r < 0) {
 		c->failed = (struct sb_failure){ SB_STAGE_LEAF, r };
 		return r;
 	}
-	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
-		if ((reply.leaf_fds & (1u << i)) && next < count)
-			c->leaf[i] = fds[next++];
-	c->cgroup_id = reply.cgroup_id;
-	c->in_force = reply.in_force;
+	memcpy(c->leaf, s->leaf.fds, sizeof(c->leaf));
+	c->leaf_number = s->leaf.number;
+	c->cgroup_id = s->leaf.cgroup_id;
+	c->in_force = s->leaf.in_force;
+	s->leaf.number = 0;
 	return 0;
+}
+
+void leaf_prepare(struct session *s)
+{
+	/* the call asks again, and is told why, when this fails */
+	if (s->leaf.number == 0 && s->keeper >= 0)
+		(void)ask(s, &s->leaf);
+}
+
+void leaf_spare_done(struct leaf_spare *l)
+{
+	for (int i = 0; i < SB_LEAF_FD_COUNT && l->number > 0; i++)
+		fd_done(&l->fds[i]);
+	l->number = 0;
 }
 
 int leaf_clone(struct call *c, int init, int block, const int *stdio)
 {
 	struct sb_request q = {
 		.verb = SB_VERB_START,
-		.call = c->number,
+		.call = c->leaf_number,
 		.flags = c->is_tty ? SB_FLAG_TTY : 0,
 		.rows = c->request.rows,
 		.columns = c->request.columns,
@@ -81,7 +112,7 @@ int leaf_clone(struct call *c, int init, int block, const int *stdio)
 
 static bool retire(struct call *c)
 {
-	struct sb_request q = { .verb = SB_VERB_RETIRE, .call = c->number };
+	struct sb_request q = { .verb = SB_VERB_RETIRE, .call = c->leaf_number };
 	struct sb_reply reply;
 	int fds[IO_FDS_MAX];
 	unsigned int count = 0;
@@ -93,11 +124,12 @@ static bool retire(struct call *c)
 void leaf_retire(struct call *c)
 {
 	session_release_layer(c->session, retire(c));
+	leaf_prepare(c->session);
 }
 
 void leaf_give_up(struct call *c)
 {
-	bool is_untouched = c->cgroup_id != 0 && retire(c);
+	bool is_untouched = c->leaf_number != 0 && retire(c);
 
 	if (c->layer > 0)
 		session_release_layer(c->session, is_untouched);

@@ -4,10 +4,15 @@
 #define SUPERVISOR_LEAF_H
 
 #include "supervisor/call.h"
+#include "supervisor/spare.h"
 
-/* Asks the keeper for a leaf; fills c->leaf, cgroup_id and in_force. 0 or -errno,
- * with c->failed set. */
+/* Takes the session's spare leaf, or asks the keeper for one; fills c->leaf, cgroup_id
+ * and in_force. 0 or -errno, with c->failed set. */
 int leaf_ask(struct call *c);
+
+/* Makes the spare one, while nobody waits. */
+void leaf_prepare(struct session *s);
+void leaf_spare_done(struct leaf_spare *l);
 
 /* Has the call cloned into its leaf; fills c->failure and init_pid. `stdio` is not
  * used with a terminal. All fds are borrowed. 0 or -errno, with c->failed set. */

@@ -220,6 +220,8 @@ void method_call_start(struct asked *q)
 			    (unsigned long long)s->policy->approval_ns);
 	text_add(&t, "}");
 	server_result(q, t.at);
+	/* the call is on its way, and so is the answer */
+	(void)session_save(s);
 }
 
 /* --- look -------------------------------------------------------------------- */

@@ -603,6 +603,13 @@ int server_start(struct server **ret, struct host *host)
 	return 0;
 }
 
+void server_pump(struct server *s, struct session *session)
+{
+	for (struct connection *c = s->connections; c; c = c->next)
+		if (c->fd >= 0 && c->feeds)
+			feed_pump_session(c, c->feeds, session);
+}
+
 void server_call_over(struct server *s, struct session *session, uint32_t call)
 {
 	waits_call_over(s->waits, session, call);

@@ -58,6 +58,9 @@ struct feed **connection_feeds(struct connection *c);
 void server_park(struct asked *q, struct session *session);
 void server_unpark(struct server *s, struct session *session);
 
+/* Who follows this session gets what there is, now. */
+void server_pump(struct server *s, struct session *session);
+
 /* Told by the host. */
 void server_call_over(struct server *s, struct session *session, uint32_t call);
 void server_session_gone(struct server *s, struct session *session);

@@ -21,6 +21,7 @@
 #include "sandbox/base/io.h"
 #include "sandbox/warden.h"
 #include "supervisor/call.h"
+#include "supervisor/leaf.h"
 
 const char *const session_state_names[] = {
 	[SESSION_KEPT] = "kept",
@@ -65,6 +66,7 @@ void session_init(struct session *s)
 	memset(s, 0, sizeof(*s));
 	s->keeper = s->dir = s->cgroup = s->warden = -1;
 	s->next_call = 1;
+	s->next_leaf = 1;
 	s->unwatched_why = "";
 	s->created_ns = stream_now_real_ns();
 }
@@ -229,6 +231,7 @@ int session_close(struct session *s)
 	int r = 0;
 
 	s->on_keeper = sd_event_source_disable_unref(s->on_keeper);
+	leaf_spare_done(&s->leaf);
 	if (s->keeper >= 0) {
 		r = session_ask(s, &q, NULL, 0, &reply, fds, &count);
 		fd_done(&s->keeper);
@@ -360,6 +363,7 @@ void session_done(struct session *s)
 	free(s->allowed);
 	s->allowed = NULL;
 	s->workspace = s->at = s->labels = NULL;
+	leaf_spare_done(&s->leaf);
 	fd_done(&s->keeper);
 	fd_done(&s->dir);
 	fd_done(&s->cgroup);

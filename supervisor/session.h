@@ -20,6 +20,7 @@
 #include "sandbox/wire.h"
 #include "supervisor/changes.h"
 #include "supervisor/explain.h"
+#include "supervisor/spare.h"
 #include "supervisor/monitor.h"
 #include "supervisor/policy.h"
 #include "supervisor/stack.h"
@@ -84,6 +85,8 @@ struct session {
 	struct stack stack;
 	uint32_t spare_layer; /* made and untouched: the next call takes it; 0: none */
 	uint32_t layer_users; /* calls that run in the top layer */
+	struct leaf_spare leaf; /* the next call's */
+	uint32_t next_leaf;
 	unsigned int busy; /* work that no call may start during */
 	unsigned int users; /* jobs that work on its files */
 	bool is_going; /* it is removed when the last job has ended */
@@ -104,6 +107,7 @@ struct session {
 	uint32_t steer_count;
 
 	session_call_fn on_call_done;
+	void (*on_news)(struct session *s); /* its log has something that is waited for; or NULL */
 	void *context;
 	void *opening; /* of the host: who waits for it */
 	sd_event_source *on_keeper;
