@@ -24,6 +24,7 @@
 struct account {
 	struct host_files f;
 	struct call *c;
+	size_t count; /* of changes */
 };
 
 void account_path(uint32_t call, bool is_result, char ret[48])
@@ -95,7 +96,6 @@ static void account_work(struct job *j)
 		.step = a->c->request.step,
 	};
 	struct changes list;
-	struct text *t;
 	int r;
 
 	r = list_changes(a, &list);
@@ -104,15 +104,9 @@ static void account_work(struct job *j)
 	if (r == 0)
 		account_emit_changes(stream, &who, a->c->session->at, &list);
 	a->f.error = write_account(a, &list, r);
-	t = stream_begin(stream, "call.report", &who, 0);
-	text_printf(t, ",\"changes\":%zu", list.count);
-	if (r < 0 || a->f.error < 0) {
-		text_add(t, ",\"error\":");
-		text_add_json(t, strerror(r < 0 ? -r : -a->f.error),
-			      strlen(strerror(r < 0 ? -r : -a->f.error)));
-	}
-	stream_end(stream);
-	stream_flush(stream);
+	a->count = list.count;
+	if (a->f.error == 0)
+		a->f.error = r;
 	changes_done(&list);
 }
 
@@ -190,6 +184,27 @@ static void squash_when_deep(struct session *s)
 		free(f);
 }
 
+/* From here on all of the call is there to be asked for. */
+static void tell_report(const struct account *a)
+{
+	const struct call_request *q = &a->c->request;
+	struct stream *stream = a->c->session->stream;
+	const struct stream_call who = {
+		.number = a->c->number,
+		.agent_call_id = q->agent_call_id,
+		.step = q->step,
+	};
+	struct text *t = stream_begin(stream, "call.report", &who, 0);
+
+	text_printf(t, ",\"changes\":%zu", a->count);
+	if (a->f.error < 0) {
+		text_add(t, ",\"error\":");
+		text_add_json(t, strerror(-a->f.error), strlen(strerror(-a->f.error)));
+	}
+	stream_end(stream);
+	stream_flush(stream);
+}
+
 static void account_then(struct host_files *f)
 {
 	struct account *a = (struct account *)f;
@@ -200,6 +215,7 @@ static void account_then(struct host_files *f)
 	remember(s, c);
 	session_drop_call(s, c);
 	(void)session_save(s);
+	tell_report(a);
 	if (f->host->server)
 		server_call_over(f->host->server, s, c->number);
 	call_free(c);

@@ -286,52 +286,6 @@ static void add_words(struct text *t, const char *key, char *const *words)
 	text_add(t, "]");
 }
 
-/* Output of an event goes where the tool wrote it. */
-static void print_output(const char *event)
-{
-	static const char key[] = ",\"text\":\"";
-	const char *at = strstr(event, ",\"kind\":\"call.output\"");
-	AUTO_TEXT t = { 0 };
-	FILE *out;
-
-	if (!at)
-		return;
-	out = strstr(at, ",\"stream\":\"stderr\"") ? stderr : stdout;
-	at = strstr(at, key);
-	if (!at)
-		return;
-	at += sizeof(key) - 1;
-	text_add_unescaped(&t, at, strlen(at) - 2);
-	(void)fwrite(t.at, 1, t.len, out);
-	(void)fflush(out);
-}
-
-static int status_of(const char *done)
-{
-	cJSON *json = cJSON_Parse(done);
-	const cJSON *code = cJSON_GetObjectItemCaseSensitive(json, "exit_code");
-	const char *outcome = text_of(json, "outcome");
-	int status = RUN_FAILED;
-
-	if (strcmp(outcome, "exited") == 0 && cJSON_IsNumber(code))
-		status = code->valueint;
-	else if (strcmp(outcome, "timed_out") == 0)
-		status = RUN_TIMED_OUT;
-	else if (strcmp(outcome, "denied") == 0)
-		status = RUN_NOT_EXECUTABLE;
-	else if (strcmp(outcome, "signaled") == 0 || strcmp(outcome, "killed") == 0 ||
-		 strcmp(outcome, "over_limit") == 0)
-		status = RUN_SIGNAL + 9;
-	if (strcmp(outcome, "exited") != 0) {
-		AUTO_TEXT t = { 0 };
-
-		text_add_safe(&t, text_of(json, "reason"), strlen(text_of(json, "reason")));
-		(void)command_fail(0, "%s%s%s", outcome, t.len ? ": " : "", t.at ? t.at : "");
-	}
-	cJSON_Delete(json);
-	return status;
-}
-
 /* Until its account is written; prints what it says on the way. */
 static int follow(struct client *c, uint32_t number, struct text *why)
 {
@@ -350,11 +304,11 @@ static int follow(struct client *c, uint32_t number, struct text *why)
 		event = client_event(line);
 		if (!event || !strstr(event, mine))
 			continue;
-		print_output(event);
+		client_print_output(event);
 		if (strstr(event, ",\"kind\":\"call.held\""))
 			(void)command_fail(0, "held: waits for `glovebox approvals`");
 		if (strstr(event, ",\"kind\":\"call.done\""))
-			status = status_of(event);
+			status = client_call_status(event);
 		if (strstr(event, ",\"kind\":\"call.report\""))
 			return status;
 	}

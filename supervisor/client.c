@@ -71,17 +71,22 @@ int client_send(struct client *c, const char *method, const char *params)
 	return 0;
 }
 
+bool client_has_line(const struct client *c)
+{
+	return c->in.len > c->passed &&
+	       memchr(c->in.at + c->passed, '\n', c->in.len - c->passed) != NULL;
+}
+
 int client_next(struct client *c, int timeout_ms, char **ret_line)
 {
-	static size_t passed; /* of the line that was given last time */
 	char buf[65536];
 	char *nl;
 
-	if (c->in.len >= passed) {
-		memmove(c->in.at, c->in.at + passed, c->in.len - passed);
-		c->in.len -= passed;
+	if (c->passed > 0) {
+		memmove(c->in.at, c->in.at + c->passed, c->in.len - c->passed);
+		c->in.len -= c->passed;
+		c->passed = 0;
 	}
-	passed = 0;
 	while (!(nl = c->in.len > 0 ? memchr(c->in.at, '\n', c->in.len) : NULL)) {
 		struct pollfd p = { .fd = c->fd, .events = POLLIN };
 		int r = poll(&p, 1, timeout_ms);
@@ -101,7 +106,7 @@ int client_next(struct client *c, int timeout_ms, char **ret_line)
 			return -EMSGSIZE;
 	}
 	*nl = '\0';
-	passed = (size_t)(nl + 1 - c->in.at);
+	c->passed = (size_t)(nl + 1 - c->in.at);
 	*ret_line = c->in.at;
 	return 0;
 }
@@ -389,4 +394,59 @@ int client_status(int error)
 	default:
 		return EXIT_FAILED;
 	}
+}
+
+/* --- events of a call ------------------------------------------------------- */
+
+static const char *text_of(const cJSON *json, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, key);
+
+	return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+/* Output of an event goes where the tool wrote it. */
+void client_print_output(const char *event)
+{
+	static const char key[] = ",\"text\":\"";
+	const char *at = strstr(event, ",\"kind\":\"call.output\"");
+	AUTO_TEXT t = { 0 };
+	FILE *out;
+
+	if (!at)
+		return;
+	out = strstr(at, ",\"stream\":\"stderr\"") ? stderr : stdout;
+	at = strstr(at, key);
+	if (!at)
+		return;
+	at += sizeof(key) - 1;
+	text_add_unescaped(&t, at, strlen(at) - 2);
+	(void)fwrite(t.at, 1, t.len, out);
+	(void)fflush(out);
+}
+
+int client_call_status(const char *done)
+{
+	cJSON *json = cJSON_Parse(done);
+	const cJSON *code = cJSON_GetObjectItemCaseSensitive(json, "exit_code");
+	const char *outcome = text_of(json, "outcome");
+	int status = RUN_FAILED;
+
+	if (strcmp(outcome, "exited") == 0 && cJSON_IsNumber(code))
+		status = code->valueint;
+	else if (strcmp(outcome, "timed_out") == 0)
+		status = RUN_TIMED_OUT;
+	else if (strcmp(outcome, "denied") == 0)
+		status = RUN_NOT_EXECUTABLE;
+	else if (strcmp(outcome, "signaled") == 0 || strcmp(outcome, "killed") == 0 ||
+		 strcmp(outcome, "over_limit") == 0)
+		status = RUN_SIGNAL + 9;
+	if (strcmp(outcome, "exited") != 0) {
+		AUTO_TEXT t = { 0 };
+
+		text_add_safe(&t, text_of(json, "reason"), strlen(text_of(json, "reason")));
+		(void)command_fail(0, "%s%s%s", outcome, t.len ? ": " : "", t.at ? t.at : "");
+	}
+	cJSON_Delete(json);
+	return status;
 }

@@ -18,6 +18,7 @@ int client_ask_all(const char *method, client_fn fn, void *context);
 struct client {
 	int fd;
 	struct text in;
+	size_t passed; /* bytes of `in` that were given already */
 	char instance[256];
 };
 
@@ -32,6 +33,16 @@ int client_send(struct client *c, const char *method, const char *params);
 /* The next line, NUL-terminated, valid until the next call. `timeout_ms` -1: no limit.
  * 0 or -errno (-EPIPE: it has hung up, -ETIMEDOUT). */
 int client_next(struct client *c, int timeout_ms, char **ret_line);
+
+/* Whether client_next() has one without waiting. */
+bool client_has_line(const struct client *c);
+
+/* Writes what a call.output event carries to our own standard output or error. */
+void client_print_output(const char *event);
+
+/* The exit status that a call.done event stands for; says so when it is not the
+ * command's own. */
+int client_call_status(const char *event);
 
 /* The event of a notification line, cut out as it is; NULL: it is none. */
 char *client_event(char *line);

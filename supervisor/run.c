@@ -37,6 +37,7 @@
 #include "supervisor/options.h"
 #include "supervisor/place.h"
 #include "supervisor/profile.h"
+#include "supervisor/remote.h"
 #include "supervisor/report.h"
 #include "supervisor/seen.h"
 #include "supervisor/server.h"
@@ -48,7 +49,7 @@
 struct options {
 	bool help, quiet, tty, discard, as_root;
 	unsigned int verbose;
-	const char *workspace, *at, *events, *report, *status_fd, *require, *agent_call_id;
+	const char *workspace, *at, *events, *report, *status_fd, *require, *agent_call_id, *host;
 	struct option_list limits, env;
 };
 
@@ -75,6 +76,8 @@ static const struct option_row rows[] = {
 	  "fail with 125 when the protection is less: full, partial" },
 	{ 0, "agent-call-id", OPTION_TEXT, offsetof(struct options, agent_call_id), "ID",
 	  "the agent's own name for this call, kept in every event" },
+	{ 0, "host", OPTION_TEXT, offsetof(struct options, host), "NAME",
+	  "let this daemon do it (or GLOVEBOX_HOST; \"1\": the only one)" },
 	{ 0, "discard", OPTION_BOOL, offsetof(struct options, discard), NULL,
 	  "drop the changes at the end" },
 	{ 'v', "verbose", OPTION_COUNT, offsetof(struct options, verbose), NULL,
@@ -215,7 +218,11 @@ static int check_options(struct run *r, struct text *why)
 			 "what shall be run? glovebox run [options] -- COMMAND; --help tells more");
 		return -EINVAL;
 	}
-	if (geteuid() != 0) {
+	if (r->opt.host && (r->opt.tty || r->opt.status_fd || r->opt.require)) {
+		text_add(why, "--tty, --status-fd and --require are not for a daemon's run");
+		return -EINVAL;
+	}
+	if (geteuid() != 0 && !r->opt.host) {
 		text_add(why, "this needs root to make namespaces and to load BPF programs: sudo "
 			      "glovebox run ...");
 		return -EPERM;
@@ -715,6 +722,31 @@ static void take_down(struct run *r)
 	(void)sd_event_unref(r->loop);
 }
 
+/* By a daemon: this process is a client, whoever it belongs to. */
+static int run_there(struct run *r, struct text *why)
+{
+	struct remote_plan plan;
+
+	if (open_outputs(r, why) < 0)
+		return usage(why);
+	if (setenv("GLOVEBOX_HOST", r->opt.host, 1) < 0)
+		return command_fail(RUN_FAILED, "out of memory");
+	plan = (struct remote_plan){
+		.workspace = r->workspace,
+		.at = strcmp(r->opt.at, r->workspace) == 0 ? NULL : r->opt.at,
+		.limits = &r->opt.limits,
+		.env = &r->opt.env,
+		.agent_call_id = r->opt.agent_call_id,
+		.argv = r->argv,
+		.as_root = r->opt.as_root,
+		.discard = r->opt.discard,
+		.quiet = r->opt.quiet,
+		.events_fd = r->stream.sinks[STREAM_FILE].fd,
+		.report_fd = r->report_fd,
+	};
+	return remote_run(&plan);
+}
+
 int command_run(char **argv)
 {
 	static struct run r;
@@ -730,8 +762,13 @@ int command_run(char **argv)
 	if (r.opt.help)
 		return help();
 	r.argv = (const char *const *)rest;
+	r.stream.sinks[STREAM_FILE].fd = -1;
+	if (!r.opt.host && getenv("GLOVEBOX_HOST") && getenv("GLOVEBOX_HOST")[0])
+		r.opt.host = getenv("GLOVEBOX_HOST");
 	if (check_options(&r, &why) < 0)
 		return usage(&why);
+	if (r.opt.host)
+		return run_there(&r, &why);
 	level = r.opt.quiet ? STREAM_QUIET : r.opt.verbose ? STREAM_ALL : STREAM_NORMAL;
 	stream_init(&r.stream, r.session.id, level);
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -626,3 +626,26 @@ def test_the_example_agent_loop_does_what_it_says(daemon):
     assert "    | 42" in done.stdout and "denied by network" in done.stdout and "added     " in done.stdout
     assert len((ROOT / "tests" / "agent_loop.py").read_text().splitlines()) < 150
     assert list(daemon.box.ws.iterdir()) == []
+
+
+def test_run_lets_a_daemon_do_it_when_told_to(daemon):
+    box = daemon.box
+    events, report = box.base / "ev", box.base / "rep"
+    done = box.command("run", "--host", "daemon", "--workspace", box.ws, "--agent-call-id", "x1", "--env", "A=b c",
+                       "--events", events, "--report", report, "--", "sh", "-c",
+                       'printf "%s|" "$A"; cat; echo err >&2; echo 1 > f; exit 4', stdin=open("/etc/hostname"))
+    assert (done.returncode, done.stdout) == (4, b"b c|" + pathlib.Path("/etc/hostname").read_bytes()), done.stderr
+    assert b"err\n" in done.stderr and not (box.ws / "f").exists()
+    assert json.loads(report.read_text())["agent_call_id"] == "x1"
+    assert any(json.loads(x)["kind"] == "call.done" for x in events.read_text().splitlines())
+    (session,) = [s["session"] for s in daemon.connect().ask("session.list")["sessions"]]
+    assert box.command("commit", session).returncode == 0 and (box.ws / "f").read_text() == "1\n"
+    box.env["GLOVEBOX_HOST"] = "1"
+    big = box.base / "big"
+    big.write_bytes(os.urandom(9_000_000))
+    done = box.command("run", "-q", "--limit", "output=64M", "--workspace", box.ws, "cat", stdin=open(big, "rb"))
+    assert done.stdout == big.read_bytes()    # any bytes, more than anything buffers
+    assert box.command("run", "-q", "--workspace", box.ws, "sleep", "5000", "--nope").returncode == 1
+    del box.env["GLOVEBOX_HOST"]
+    assert len(daemon.connect().ask("session.list")["sessions"]) == 1
+    assert box.command("run", "--host", "other", "true").returncode == 125

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/* supervisor/remote.h - `glovebox run --host`: the same run, by a daemon. */
+#ifndef SUPERVISOR_REMOTE_H
+#define SUPERVISOR_REMOTE_H
+
+#include <stdbool.h>
+
+#include "supervisor/options.h"
+#include "supervisor/text.h"
+
+/* What of `run`'s options a daemon can do. Borrowed. */
+struct remote_plan {
+	const char *workspace; /* absolute, real */
+	const char *at; /* NULL: its own path */
+	const struct option_list *limits, *env;
+	const char *agent_call_id;
+	const char *const *argv;
+	bool as_root, discard, quiet;
+	int events_fd, report_fd; /* -1: none */
+};
+
+/* Runs it, and gives its exit status; a failure of ours is told and is RUN_FAILED. */
+int remote_run(const struct remote_plan *p);
+
+#endif
