@@ -31,7 +31,7 @@ JAIL := $(wildcard tests/jail/*.c)
 STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/*.c))
 
 .PHONY: all help check-unit check-jail check-e2e test test-kernels lint format format-check asan \
-	bench tidy install clean
+	property bench tidy install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -97,6 +97,9 @@ check-e2e: all $(STIMULI) ## the real binary, end to end, and the attacks (root)
 	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e tests/escape $(T)
 
 test: check-unit check-jail check-e2e ## all suites
+
+property: all ## 10,000 random sequences of file operations in calls, against a plain directory (root)
+	$(Q)GLOVEBOX_SEQUENCES=10000 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e/test_layers.py -k random
 
 test-kernels: all $(STIMULI) ## the same on Debian's own kernel in qemu (SHORT=1: one boot)
 	$(Q)tests/kernels/run
