@@ -419,7 +419,8 @@ int root_add_proc(int proc)
 		const char *path = is_file ? files[i] : dirs[i - ARRAY_SIZE(files)];
 		AUTO_FD cover = -1;
 
-		if (faccessat(AT_FDCWD, path, F_OK, 0) < 0)
+		/* what the session's root may not read, the tool may not either */
+		if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0)
 			continue;
 		cover = open_tree(AT_FDCWD, is_file ? "/dev/null" : "/sys",
 				  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

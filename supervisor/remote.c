@@ -278,8 +278,9 @@ static void close_session(struct remote *r)
 	if (client_exchange(&r->c, "session.close", params.at, -1, &result, &why) < 0)
 		(void)command_fail(0, "the session could not be closed: %s", why.at);
 	else if (!remove && !r->plan->quiet)
-		(void)command_fail(0, "look: glovebox diff %s   keep: glovebox commit %s   drop: "
-				      "glovebox session close %s --remove",
+		(void)command_fail(0,
+				   "look: glovebox diff %s   keep: glovebox commit %s   drop: "
+				   "glovebox session close %s --remove",
 				   r->session, r->session, r->session);
 }
 

@@ -5,11 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_PROCESSES 64
+#define FIRST_PROCESSES 4
 
 struct tally *tally_new(void)
 {
 	return calloc(1, sizeof(struct tally));
+}
+
+/* Room for one more: it doubles at each power of two. */
+static bool grow(void **list, uint32_t count, size_t size)
+{
+	void *more;
+
+	if (count & (count - 1))
+		return true;
+	more = realloc(*list, (count ? 2 * (size_t)count : 1) * size);
+	if (!more)
+		return false;
+	*list = more;
+	return true;
 }
 
 void tally_free(struct tally *t)
@@ -27,6 +41,8 @@ void tally_free(struct tally *t)
 		text_done(&t->denials[i].subject);
 		text_done(&t->denials[i].suggest);
 	}
+	free(t->connections);
+	free(t->denials);
 	free(t);
 }
 
@@ -94,7 +110,8 @@ void tally_connect(struct tally *t, const char *addr, uint16_t port, const char 
 			return;
 		}
 	}
-	if (t->connection_count == TALLY_CONNECTIONS) {
+	if (t->connection_count == TALLY_CONNECTIONS ||
+	    !grow((void **)&t->connections, t->connection_count, sizeof(*c))) {
 		t->connections_cut++;
 		return;
 	}
@@ -121,7 +138,8 @@ bool tally_denied(struct tally *t, const char *syscall, struct denial *d)
 			return false;
 		}
 	}
-	if (t->denial_count == TALLY_DENIALS) {
+	if (t->denial_count == TALLY_DENIALS ||
+	    !grow((void **)&t->denials, t->denial_count, sizeof(*n))) {
 		t->denials_cut++;
 		denial_done(d);
 		return false;

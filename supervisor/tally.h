@@ -39,9 +39,9 @@ struct tally_denial {
 struct tally {
 	struct tally_process *processes;
 	uint32_t process_count, processes_cut;
-	struct tally_connection connections[TALLY_CONNECTIONS];
+	struct tally_connection *connections;
 	uint32_t connection_count, connections_cut;
-	struct tally_denial denials[TALLY_DENIALS];
+	struct tally_denial *denials;
 	uint32_t denial_count, denials_cut;
 	uint64_t execs;
 };

@@ -16,6 +16,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+from tests.agent_loop import Glovebox  # noqa: E402: the path comes first
 GLOVEBOX = ROOT / "build" / "glovebox"
 SPAWN = ROOT / "build" / "stimuli" / "spawns_true"
 LOOP = ROOT / "build" / "stimuli" / "loops_calls"
@@ -59,20 +61,116 @@ def latency(ws):
     table("One command, start to exit (run includes loading the BPF programs)", rows)
 
 
-def inside(env, ws):
-    """From the request to the end of the tool, as the supervisor measured it in a session that is
-    open: the part of `run` that a second call repeats."""
-    report = ws / ".." / "report"
-    times, bare = [], []
-    for _ in range(ROUNDS):
-        quiet([GLOVEBOX, "run", "-q", "--workspace", ws, "--report", report, "--", "/bin/true"], env=env)
-        times.append(json.loads(report.read_text())["duration_ns"] / 1e6)
+class Daemon:
+    """A daemon of the bench's own, and connections to it."""
+
+    def __init__(self, env, root):
+        self.path = pathlib.Path(env["GLOVEBOX_RUN"]) / "daemon" / "operator.sock"
+        self.process = subprocess.Popen([GLOVEBOX, "daemon", "--root", root], env=env, stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+        assert b"listening" in self.process.stderr.readline()
+
+    def connect(self, on_event=None):
+        return Glovebox(str(self.path), on_event, timeout=600)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.communicate()
+
+
+def in_a_session(env, base, ws):
+    """From the request on the socket to the call.done event on the socket, in a session that is open."""
+    d = Daemon(env, base)
+    events = []
+    c = d.connect(events.append)
+    start = time.perf_counter()
+    session = c.ask("session.create", workspace=str(ws))["session"]
+    c.ask("events.subscribe", session=session, kinds=["call.done"])
+    first, calls, bare, bwrap = None, [], [], []
+    for _ in range(ROUNDS + 1):
+        events.clear()
+        begin = time.perf_counter()
+        call = c.ask("call.start", session=session, argv=["/bin/true"])
+        while not events:
+            c.read()
+        calls.append(time.perf_counter() - begin)
+        first = first or time.perf_counter() - start
+        c.ask("call.wait", id=call["id"])
         out = subprocess.run([SPAWN, "20"], capture_output=True, check=True).stdout
-        bare.append(float(out.split()[0]))
-    ratio = statistics.median(times) / statistics.median(bare)
-    table("A call in an open session (request to the tool's end, by its report)",
-          [("way", "median ms", "ratio to bare"), ("bare vfork+exec", f"{statistics.median(bare):.3f}", "1.0"),
-           ("call", f"{statistics.median(times):.3f}", f"{ratio:.1f}")])
+        bare.append(float(out.split()[0]) / 1e3)
+        if shutil.which("bwrap"):
+            bwrap.append(quiet(["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev",
+                                "/bin/true"]))
+    d.stop()
+    calls = calls[1:]
+    m = statistics.median
+    rows = [("way", "median ms", "ratio to bare", "to reach")]
+    rows.append(("bare vfork+exec", f"{m(bare) * 1e3:.3f}", "1.0", ""))
+    rows.append(("call in an open session", f"{m(calls) * 1e3:.3f}", f"{m(calls) / m(bare):.1f}", "2.5"))
+    if bwrap:
+        rows.append(("bubblewrap --unshare-all", f"{m(bwrap) * 1e3:.3f}", f"{m(bwrap) / m(bare):.1f}", ""))
+        rows.append(("   call / bubblewrap", "", f"{m(calls) / m(bwrap):.2f}", "0.35"))
+        rows.append(("   first call and its session / bwrap", f"{first * 1e3:.1f}", f"{first / m(bwrap):.1f}", "1.0"))
+    table("A call by the daemon: request to call.done, both on the socket", rows)
+
+
+def big_workspace(env, base):
+    """Ten changes in a workspace of very many files: the list must not walk them."""
+    d = Daemon(env, base)
+    c = d.connect()
+    rows = [("files in the workspace", "median ms", "lowest", "to reach")]
+    for count in (1000, 20000 if SHORT else 1000000):
+        ws = base / f"big{count}"
+        for i in range(count // 1000):
+            (ws / f"d{i}").mkdir(parents=True)
+            for k in range(1000):
+                os.close(os.open(ws / f"d{i}" / str(k), os.O_CREAT | os.O_WRONLY))
+        session = c.ask("session.create", workspace=str(ws))["session"]
+        call = c.ask("call.start", session=session, argv=["sh", "-c", "for i in 1 2 3 4 5; do echo x > d0/$i; echo y > new$i; done"])
+        c.ask("call.wait", id=call["id"])
+        times = []
+        for _ in range(ROUNDS):
+            begin = time.perf_counter()
+            assert len(c.ask("changes.list", id=session)["changes"]) == 10
+            times.append((time.perf_counter() - begin) * 1e3)
+        rows.append((str(count), f"{statistics.median(times):.2f}", f"{min(times):.2f}", "10"))
+        c.ask("session.close", id=session, remove=True)
+    d.stop()
+    table("The change list of 10 changes, by the daemon", rows)
+
+
+def memory_of(pid, field):
+    for line in open(f"/proc/{pid}/smaps_rollup"):
+        if line.startswith(field + ":"):
+            return int(line.split()[1])
+    return 0
+
+
+def memory(env, base, ws):
+    sessions, calls = (100, 32) if SHORT else (1000, 256)
+    d = Daemon(env, base)
+    c = d.connect()
+    before = memory_of(d.process.pid, "Rss")
+    ids = [c.ask("session.create", workspace=str(ws), limits={"pids": 1000})["session"] for _ in range(sessions)]
+    opened = memory_of(d.process.pid, "Rss")
+    warden = open(f"/proc/{d.process.pid}/task/{d.process.pid}/children").read().split()
+    keepers = [k for w in warden for k in open(f"/proc/{w}/task/{w}/children").read().split()]
+    keeper = statistics.median(memory_of(k, "Pss") for k in keepers[:50])
+    started = [c.ask("call.start", session=ids[i % 8], argv=["sleep", "10000"]) for i in range(calls)]
+    while {x["state"] for x in c.ask("call.list")["calls"]} != {"running"}:
+        select.select([], [], [], 0.02)
+    running = memory_of(d.process.pid, "Rss")
+    begin = time.perf_counter()
+    receipt = c.ask("host.kill")["receipt"]
+    killed = time.perf_counter() - begin
+    for call in started:
+        c.ask("call.wait", id=call["id"])
+    d.stop()
+    table("Memory (KiB)", [("what", "each", "to reach"),
+                           (f"supervisor, each of {sessions} open sessions", f"{(opened - before) / sessions:.0f}", "256"),
+                           (f"supervisor, each of {calls} running calls", f"{(running - opened) / calls:.0f}", "64"),
+                           ("keeper of a session (Pss)", f"{keeper:.0f}", "")])
+    print(f"  and one verb ended all {calls} of them ({receipt['processes']} processes) after {killed * 1e3:.0f} ms")
 
 
 def syscall_cost(env, ws):
@@ -149,10 +247,13 @@ def main():
     os.environ.update(env)
     ws = base / "ws"
     ws.mkdir()
+    os.chmod(base, 0o755)
     try:
         print(f"kernel {os.uname().release}, {os.cpu_count()} cpus, {ROUNDS} rounds, interleaved")
         latency(ws)
-        inside(env, ws)
+        in_a_session(env, base, ws)
+        big_workspace(env, base)
+        memory(env, base, ws)
         syscall_cost(env, ws)
         receipts(env, ws)
     finally:
