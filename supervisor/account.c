@@ -154,6 +154,7 @@ static void squash_work(struct job *j)
 		r = io_recv(sock, c, sizeof(*c), fds, &count);
 		r = r == 1 ? c->error : r == 0 ? -EPIPE : r;
 	}
+	changes_wait_end(&sock);
 	f->error = r;
 	free(c);
 }

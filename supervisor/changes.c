@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,6 +66,18 @@ int changes_ask(const struct changes_of *of, enum sb_verb verb, int *ret_sock)
 		return -EBADMSG;
 	*ret_sock = fds[0];
 	return 0;
+}
+
+void changes_wait_end(int *sock)
+{
+	char byte;
+
+	if (*sock < 0)
+		return;
+	(void)shutdown(*sock, SHUT_WR);
+	while (recv(*sock, &byte, sizeof(byte), 0) > 0)
+		;
+	fd_done(sock);
 }
 
 static bool raw_is_sound(const struct sb_change *raw)

@@ -498,19 +498,6 @@ static int load_seen(struct commit *m, int session_dir, const struct stack *stac
 	return r;
 }
 
-/* The child holds the session's lock until it has ended: nobody goes on before. */
-static void wait_end(int *sock)
-{
-	char byte;
-
-	if (*sock < 0)
-		return;
-	(void)shutdown(*sock, SHUT_WR);
-	while (recv(*sock, &byte, sizeof(byte), 0) > 0)
-		;
-	fd_done(sock);
-}
-
 /* The writer comes with the lock, and nothing changes meanwhile. */
 static int open_writer(struct commit *m, const struct changes_of *of)
 {
@@ -566,7 +553,7 @@ int commit_run(int warden, const char *session, int session_dir, const struct st
 			       r == -ESTALE ? "the workspace has been replaced by another directory"
 			       : r == -EBUSY ? "the session is in use by another command"
 					     : strerror(-r));
-	wait_end(&m.writer);
+	changes_wait_end(&m.writer);
 	for (size_t i = 0; i < m.name_count; i++)
 		free(m.names[i].path);
 	free(m.names);
@@ -602,7 +589,7 @@ int commit_recover(int warden, const char *session, unsigned int *ret_what)
 		*ret_what = (unsigned int)c->size;
 	for (unsigned int i = 0; i < count; i++)
 		fd_done(&fds[i]);
-	wait_end(&sock);
+	changes_wait_end(&sock);
 	free(c);
 	return r;
 }

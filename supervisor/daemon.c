@@ -275,18 +275,14 @@ static int prepare(struct daemon *d, struct text *why)
 
 static bool is_ours(struct daemon *d, const char *id)
 {
-	struct sb_request q = { .abi = SB_ABI, .verb = SB_VERB_DROP };
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
-	struct sb_reply reply;
+	struct changes_of none = { .warden = d->host.warden, .session = id };
+	AUTO_FD sock = -1;
 
 	/* nothing is dropped: the question is whether another supervisor holds it */
-	memcpy(q.session, id, SB_ID_MAX);
-	if (warden_ask(d->host.warden, &q, NULL, 0, &reply, fds, &count) < 0)
+	if (changes_ask(&none, SB_VERB_DROP, &sock) < 0)
 		return false;
-	for (unsigned int i = 0; i < count; i++)
-		fd_done(&fds[i]);
-	return reply.error == 0;
+	changes_wait_end(&sock);
+	return true;
 }
 
 static void restore(struct daemon *d, struct found *found)

@@ -586,11 +586,9 @@ static void drop_work(struct job *j)
 		.count = d->count,
 	};
 	AUTO_FD sock = -1;
-	char byte;
 
-	/* the child ends when they are gone */
 	if (changes_ask(&of, SB_VERB_DROP, &sock) == 0)
-		(void)!read(sock, &byte, sizeof(byte));
+		changes_wait_end(&sock);
 }
 
 void host_drop_layers(struct host *h, struct session *s, const uint32_t *numbers, uint32_t count)

@@ -44,7 +44,9 @@ Test(params, right_ones_are_taken)
 	struct into p;
 	AUTO_TEXT why = { 0 };
 
-	cr_assert_eq(read_params("{\"name\":\"n\",\"count\":7,\"flag\":true,\"words\":[\"a\"]}", &p, &why), 0);
+	cr_assert_eq(read_params("{\"name\":\"n\",\"count\":7,\"flag\":true,\"words\":[\"a\"]}", &p,
+				 &why),
+		     0);
 	cr_assert_eq(p.count, 7);
 	cr_assert(p.flag);
 }
@@ -85,10 +87,11 @@ static int read_policy(struct policy *p, const char *json, struct text *why)
 
 Test(policy, a_policy_written_is_read_again_the_same)
 {
-	static const char json[] = "{\"limits\":{\"wall\":\"90s\",\"cpus\":1.5,\"pids\":77,\"file\":\"1M\"},"
-				   "\"env\":{\"pass\":[\"LANG\"],\"set\":{\"A\":\"b=c\"}},"
-				   "\"ask\":[{\"program\":\"git\",\"argv\":\"git push*\"},{\"tool\":\"x\"}],"
-				   "\"files\":{\"commit\":\"auto\"},\"approval_timeout\":\"2m\",\"root\":true}";
+	static const char json[] =
+		"{\"limits\":{\"wall\":\"90s\",\"cpus\":1.5,\"pids\":77,\"file\":\"1M\"},"
+		"\"env\":{\"pass\":[\"LANG\"],\"set\":{\"A\":\"b=c\"}},"
+		"\"ask\":[{\"program\":\"git\",\"argv\":\"git push*\"},{\"tool\":\"x\"}],"
+		"\"files\":{\"commit\":\"auto\"},\"approval_timeout\":\"2m\",\"root\":true}";
 	struct policy a, b;
 	AUTO_TEXT why = { 0 };
 	AUTO_TEXT one = { 0 };
@@ -157,7 +160,9 @@ Test(policy, a_rule_of_ask_matches_all_it_says)
 	struct policy p;
 	AUTO_TEXT why = { 0 };
 
-	cr_assert_eq(read_policy(&p, "{\"ask\":[{\"program\":\"git\",\"argv\":\"*git push*\"}]}", &why), 0);
+	cr_assert_eq(
+		read_policy(&p, "{\"ask\":[{\"program\":\"git\",\"argv\":\"*git push*\"}]}", &why),
+		0);
 	cr_assert_not_null(policy_find_ask(&p, "exec", push));
 	cr_assert_null(policy_find_ask(&p, "exec", status));
 	policy_done(&p);
