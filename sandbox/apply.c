@@ -281,6 +281,9 @@ static int add_new(struct writer *w, const struct sb_change *c, uint32_t index,
 	if (fstatat(w->journal.staging, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	s.new_inode = st.st_ino;
+	s.new_size = (uint64_t)st.st_size;
+	s.new_mtime_s = st.st_mtim.tv_sec;
+	s.new_mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
 	expect(&s, was);
 	r = journal_add(&w->journal, &s, c->path);
 	return r < 0 ? r : add_made(w, c->path, index, st.st_mode);
@@ -369,6 +372,20 @@ static int add_late_steps(struct writer *w)
 	return r;
 }
 
+/* Whoever judged the change looked at this: it was not touched since. A directory's
+ * times change with its contents, and are not asked about. */
+static bool is_as_judged(const struct sb_change *c, const struct stat *was)
+{
+	if ((c->base_mode & S_IFMT) != (was->st_mode & S_IFMT))
+		return c->kind == SB_CHANGE_GONE && !was->st_mode;
+	if (!was->st_mode || S_ISDIR(was->st_mode))
+		return true;
+	return c->base_size == (uint64_t)was->st_size && c->base_mtime_s == was->st_mtim.tv_sec &&
+	       (long)c->base_mtime_ns == was->st_mtim.tv_nsec &&
+	       c->base_ctime_s == was->st_ctim.tv_sec &&
+	       (long)c->base_ctime_ns == was->st_ctim.tv_nsec;
+}
+
 static int stage_change(struct writer *w, const struct sb_change *c, int content, int xattrs)
 {
 	struct step take = { .kind = STEP_TAKE };
@@ -383,6 +400,8 @@ static int stage_change(struct writer *w, const struct sb_change *c, int content
 		return r;
 	if (was.st_mode && is_taken(w, c->path))
 		memset(&was, 0, sizeof(was));
+	if (c->expect_base && !is_as_judged(c, &was))
+		return -ESTALE;
 	switch (c->kind) {
 	case SB_CHANGE_GONE:
 		if (!was.st_mode)

@@ -312,34 +312,69 @@ static int do_step(const struct journal *j, const struct step *s)
 	return r == -EEXIST ? -ESTALE : r;
 }
 
+/* Whether it is still what we have put there. If somebody has saved over it since, it
+ * is his, and stays. */
+static bool is_ours(const struct step *s, const struct where *w)
+{
+	struct stat st;
+
+	if (fstatat(w->dir, w->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != s->new_inode)
+		return false;
+	if (S_ISDIR(st.st_mode))
+		return dir_is_empty(w->dir, w->name);
+	return (uint64_t)st.st_size == s->new_size && st.st_mtim.tv_sec == s->new_mtime_s &&
+	       st.st_mtim.tv_nsec == (long)s->new_mtime_ns;
+}
+
+/* What we took away goes back; when its place is taken by now, beside it, under a name
+ * that says so. */
+static int put_back(const struct journal *j, const struct where *w)
+{
+	char name[SB_PATH_MAX];
+	int r = move(j->staging, w->staged, w->dir, w->name, RENAME_NOREPLACE);
+
+	for (int i = 1; r == -EEXIST && i < 100; i++) {
+		(void)snprintf(name, sizeof(name), "%.200s.glovebox-saved-%d", w->name, i);
+		r = move(j->staging, w->staged, w->dir, name, RENAME_NOREPLACE);
+	}
+	return r;
+}
+
 static int undo_step(const struct journal *j, const struct step *s)
 {
 	struct where w = { .dir = -1 };
 	struct stat st;
 	int r = find(j, s, &w);
 
+	/* the directory itself was taken away by somebody: nothing is left to undo in it */
+	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+		return 0;
 	if (r == 0) {
 		bool staged = is_staged(j, &w, &st);
 
-		if (s->kind == STEP_PLACE && !staged)
+		if (s->kind == STEP_PLACE && !staged && is_ours(s, &w))
 			r = move(w.dir, w.name, j->staging, w.staged, RENAME_NOREPLACE);
-		else if (s->kind == STEP_SWAP && staged && st.st_ino != s->new_inode)
+		else if (s->kind == STEP_SWAP && staged && st.st_ino != s->new_inode &&
+			 is_ours(s, &w))
 			r = move(j->staging, w.staged, w.dir, w.name, RENAME_EXCHANGE);
+		else if (s->kind == STEP_SWAP && staged && st.st_ino != s->new_inode)
+			r = put_back(j, &w);
 		else if (s->kind == STEP_TAKE && staged)
-			r = move(j->staging, w.staged, w.dir, w.name, RENAME_NOREPLACE);
+			r = put_back(j, &w);
 		else if (s->kind == STEP_MODE)
 			r = set_mode(&w, s->old_mode);
 		else if (s->kind == STEP_XATTRS)
 			r = set_xattrs(j, s, &w, 'x');
 	}
 	fd_done(&w.dir);
-	return r;
+	return r == -ENOENT ? 0 : r;
 }
 
 /* --- all of them -------------------------------------------------------- */
 
 static int take_steps(struct journal *j)
 {
+	bool undone = true;
 	uint32_t done;
 	int r = 0;
 
@@ -351,8 +386,8 @@ static int take_steps(struct journal *j)
 	/* the step that failed has done nothing */
 	for (uint32_t i = done - 1; i > 0; i--)
 		if (undo_step(j, &j->steps[i - 1]) < 0)
-			return -EUCLEAN; /* the journal stays: a recovery tries again */
-	return r;
+			undone = false; /* the journal stays: a recovery tries again */
+	return undone ? r : -EUCLEAN;
 }
 
 static int write_steps(const struct journal *j)

@@ -27,7 +27,11 @@ struct step {
 	uint32_t kind; /* enum step_kind */
 	uint32_t index; /* name of what is staged */
 	uint32_t mode, old_mode;
-	uint64_t new_inode; /* SWAP */
+	uint64_t new_inode; /* SWAP, PLACE: what was staged */
+	uint64_t new_size;
+	int64_t new_mtime_s;
+	uint32_t new_mtime_ns;
+	uint32_t reserved;
 	uint64_t old_inode; /* SWAP, TAKE: what is expected at the path */
 	uint64_t old_size;
 	int64_t old_mtime_s;

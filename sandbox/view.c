@@ -325,3 +325,11 @@ int view_drop(int dir, const struct sb_request *q, int sock)
 	}
 	return r < 0 ? r : io_send(sock, &done, sizeof(done), NULL, 0);
 }
+
+int view_remove(const struct sb_config *config, const char *session, int sock)
+{
+	struct sb_change done = { .kind = SB_CHANGE_END };
+	int r = store_remove(config, session);
+
+	return r < 0 ? r : io_send(sock, &done, sizeof(done), NULL, 0);
+}

@@ -30,4 +30,7 @@ int view_squash(const struct store_record *rec, int dir, const struct sb_request
 /* Removes layers that no stack names any more. */
 int view_drop(int dir, const struct sb_request *q, int sock);
 
+/* Removes the session's files, all of them. */
+int view_remove(const struct sb_config *config, const char *session, int sock);
+
 #endif

@@ -191,7 +191,8 @@ static int end_session(struct warden_session *s)
 {
 	int r;
 
-	(void)waitpid(s->keeper, NULL, 0);
+	if (s->keeper > 0)
+		(void)waitpid(s->keeper, NULL, 0);
 	r = cgroup_remove_session(s->id);
 	memset(s, 0, sizeof(*s));
 	return r;
@@ -222,6 +223,8 @@ static _Noreturn void files_child(struct warden *w, const struct sb_request *q,
 		r = view_squash(rec, dir, q, sock);
 	else if (q->verb == SB_VERB_DROP)
 		r = view_drop(dir, q, sock);
+	else if (q->verb == SB_VERB_REMOVE)
+		r = view_remove(w->config, q->session, sock);
 	else
 		r = apply_start(rec, q->verb == SB_VERB_RECOVER, q->session, journal, sock);
 	failed.error = r;
@@ -279,23 +282,6 @@ static int serve_files(struct warden *w, const struct sb_request *q, const int *
 	return 0;
 }
 
-static int serve_remove(struct warden *w, const struct sb_request *q, const int *fds,
-			unsigned int count, struct answer *a)
-{
-	static struct store_record rec;
-	AUTO_FD lock = -1;
-	AUTO_FD dir = -1;
-	int r;
-
-	(void)fds;
-	(void)count;
-	a->reply.stage = SB_STAGE_STORE;
-	r = store_load(w->config, q->session, &rec, &dir);
-	if (r == 0)
-		r = store_lock(dir, &lock);
-	return r < 0 ? r : store_remove(w->config, q->session);
-}
-
 static const struct {
 	int (*serve)(struct warden *w, const struct sb_request *q, const int *fds,
 		     unsigned int count, struct answer *a);
@@ -305,7 +291,7 @@ static const struct {
 	[SB_VERB_CLOSED] = { serve_closed, true },  [SB_VERB_SCAN] = { serve_files, true },
 	[SB_VERB_APPLY] = { serve_files, true },    [SB_VERB_RECOVER] = { serve_files, true },
 	[SB_VERB_SQUASH] = { serve_files, true },   [SB_VERB_DROP] = { serve_files, true },
-	[SB_VERB_REMOVE] = { serve_remove, true },
+	[SB_VERB_REMOVE] = { serve_files, true },
 };
 
 static int serve(struct warden *w, const struct sb_request *q, const int *fds, unsigned int count,
@@ -322,19 +308,12 @@ static int serve(struct warden *w, const struct sb_request *q, const int *fds, u
 
 static void reap_helpers(struct warden *w)
 {
-	/* keepers are waited for by name, so that CLOSED knows they are gone */
-	for (;;) {
-		siginfo_t si = { 0 };
-		bool is_keeper = false;
+	pid_t pid;
 
-		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
-			return;
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
 		for (size_t i = 0; i < WARDEN_SESSIONS; i++)
-			is_keeper |= w->sessions[i].keeper == si.si_pid;
-		if (is_keeper)
-			return;
-		(void)waitpid(si.si_pid, NULL, 0);
-	}
+			if (w->sessions[i].keeper == pid)
+				w->sessions[i].keeper = 0; /* CLOSED comes, and need not wait */
 }
 
 void warden_remove_run_dir(const char *path)

@@ -230,6 +230,8 @@ struct sb_change {
 	uint32_t has_xattrs; /* last, a memfd: struct sb_xattr, name, value, and so on */
 	uint32_t xattrs_differ;
 	uint32_t allow_escape; /* writer: a symlink may leave the workspace */
+	uint32_t expect_base; /* writer: what is there must be what base_* says */
+	uint32_t reserved2;
 	uint32_t links; /* names of this file in its layer */
 	uint64_t inode; /* there */
 	uint64_t size;

@@ -434,6 +434,12 @@ static void call_emit_done(struct call *c)
 		text_printf(t, ",\"signal\":\"SIG%s\"", sigabbrev_np(WTERMSIG(c->status)));
 	if (c->reason[0])
 		call_add_text(t, "reason", c->reason);
+	if (c->outcome == CALL_FAILED_TO_START && c->failed.stage == SB_STAGE_EXEC) {
+		const char *name = strerrorname_np(-c->failed.error);
+
+		text_printf(t, ",\"stage\":\"%s\",\"errno\":\"%s\"", sb_stage_names[SB_STAGE_EXEC],
+			    name ? name : "unknown");
+	}
 	text_printf(t, ",\"duration_ns\":%llu,\"paused_ns\":%llu,\"killed_leftovers\":%u",
 		    (unsigned long long)(c->ended_ns - c->started_ns),
 		    (unsigned long long)c->paused_ns, c->killed_leftovers);

@@ -80,6 +80,24 @@ void changes_wait_end(int *sock)
 	fd_done(sock);
 }
 
+int changes_remove_session(int warden, const char *session)
+{
+	struct changes_of of = { .warden = warden, .session = session };
+	struct sb_change *c = calloc(1, sizeof(*c));
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0;
+	AUTO_FD sock = -1;
+	int r = c ? changes_ask(&of, SB_VERB_REMOVE, &sock) : -ENOMEM;
+
+	if (r == 0) {
+		r = io_recv(sock, c, sizeof(*c), fds, &count);
+		r = r == 1 ? c->error : r == 0 ? -EPIPE : r;
+	}
+	changes_wait_end(&sock);
+	free(c);
+	return r;
+}
+
 static bool raw_is_sound(const struct sb_change *raw)
 {
 	return !raw->path[SB_PATH_MAX - 1] && !raw->target[SB_PATH_MAX - 1] &&

@@ -103,6 +103,10 @@ int changes_ask(const struct changes_of *of, enum sb_verb verb, int *ret_sock);
 int changes_show(const struct differ *d, const struct sb_change *raw, const struct changes_fds *fds,
 		 bool is_safe, struct text *out);
 
+/* Removes the files of a session that nobody runs. Blocks. 0, -EBUSY (it is in use) or
+ * -errno. */
+int changes_remove_session(int warden, const char *session);
+
 /* Waits until the child behind a socket has ended, and closes it: until then it may hold
  * the session's lock. */
 void changes_wait_end(int *sock);

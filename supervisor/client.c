@@ -216,14 +216,23 @@ static bool is_daemon(const char *instance)
 	return strncmp(instance, "s-", 2) != 0;
 }
 
-/* Whether this supervisor knows the id. */
+/* Whether GLOVEBOX_HOST names one daemon. */
+static bool is_one(const char *wanted)
+{
+	return wanted && wanted[0] && strcmp(wanted, "1") != 0;
+}
+
+/* Whether this supervisor knows the session of the id. */
 static int has_id(struct client *c, const char *id)
 {
 	AUTO_TEXT params = { 0 };
 	AUTO_TEXT why = { 0 };
 	char *result;
 
-	client_add_member(&params, "id", id);
+	AUTO_TEXT session = { 0 };
+
+	text_add_n(&session, id, strcspn(id, "."));
+	client_add_member(&params, "id", session.at);
 	return client_exchange(c, "session.show", params.at, ANSWER_MS, &result, &why);
 }
 
@@ -235,10 +244,16 @@ static int fail_find(const char *id, size_t found, bool refused, struct text *wh
 		return -EACCES;
 	}
 	if (id) {
-		text_add(why,
-			 found ? "more than one begins with \"" : "nothing that runs is called \"");
+		text_add(why, found ? "more than one begins with \""
+				    : "no supervisor that runs here has \"");
 		text_add_safe(why, id, strlen(id));
-		text_add(why, "\"; `glovebox ps` lists what runs");
+		text_add(why, "\"; `glovebox session list` shows what there is, and `glovebox "
+			      "daemon` takes up what is kept");
+	} else if (found == 0 && is_one(getenv("GLOVEBOX_HOST"))) {
+		text_add(why, "no daemon runs here by the name that GLOVEBOX_HOST gives, \"");
+		text_add_safe(why, getenv("GLOVEBOX_HOST"), strlen(getenv("GLOVEBOX_HOST")));
+		text_add(why, "\"; names are those of the directories in ");
+		text_add(why, place_run());
 	} else {
 		text_add(why, found ? "more than one daemon runs: name one with GLOVEBOX_HOST"
 				    : "no daemon runs here: glovebox daemon --root DIR starts one");
@@ -286,8 +301,7 @@ static int connect_daemon(const struct instances *all, struct client *ret, struc
 		struct client c;
 		int r;
 
-		if (!is_daemon(all->at[i]) || (wanted && wanted[0] && strcmp(wanted, "1") != 0 &&
-					       strcmp(wanted, all->at[i]) != 0))
+		if (!is_daemon(all->at[i]) || (is_one(wanted) && strcmp(wanted, all->at[i]) != 0))
 			continue;
 		r = connect_to(all->at[i], "operator.sock", &c);
 		if (r == -EACCES) /* not an operator: perhaps an agent */
@@ -425,6 +439,18 @@ void client_print_output(const char *event)
 	(void)fflush(out);
 }
 
+/* The program itself was not there, or is none: as a shell says it. */
+static int exec_status(const cJSON *json)
+{
+	bool is_missing = strcmp(text_of(json, "errno"), "ENOENT") == 0;
+
+	(void)command_fail(0, "%s",
+			   is_missing ? "the program was not found inside the sandbox: it must be "
+					"below /usr, /bin, /opt or the workspace"
+				      : "the program cannot be executed inside the sandbox");
+	return is_missing ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE;
+}
+
 int client_call_status(const char *done)
 {
 	cJSON *json = cJSON_Parse(done);
@@ -441,6 +467,8 @@ int client_call_status(const char *done)
 	else if (strcmp(outcome, "signaled") == 0 || strcmp(outcome, "killed") == 0 ||
 		 strcmp(outcome, "over_limit") == 0)
 		status = RUN_SIGNAL + 9;
+	else if (strcmp(text_of(json, "stage"), "exec") == 0)
+		status = exec_status(json);
 	if (strcmp(outcome, "exited") != 0) {
 		AUTO_TEXT t = { 0 };
 

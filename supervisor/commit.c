@@ -51,6 +51,7 @@ struct commit {
 	struct changes below; /* with a call: what layers under it change */
 	int writer;
 	bool is_writing; /* second walk */
+	bool is_on_workspace; /* what lies below is the workspace itself */
 	uint64_t budget;
 	struct name *names;
 	size_t name_count;
@@ -222,7 +223,7 @@ static const char *conflict(struct commit *m, const struct sb_change *raw, enum 
 	const struct seen_entry *e;
 
 	if (m->choice->call > 0 && needs_below(m, raw->path))
-		return "an earlier call, not committed, changes it, too";
+		return "an earlier call, not committed, changes it, too: commit that first";
 	/* it became another kind of thing: what was there was judged just before */
 	if (m->choice->is_forced || (m->gone && strcmp(m->gone, raw->path) == 0))
 		return NULL;
@@ -254,6 +255,8 @@ static int write_one(struct commit *m, struct sb_change *c, const struct changes
 	if (c->has_xattrs)
 		out[count++] = fds->xattrs;
 	c->allow_escape = m->choice->with_escapes;
+	/* of a call above others the base is a layer, and was compared with the real side */
+	c->expect_base = !m->choice->is_forced && m->is_on_workspace;
 	r = io_send(m->writer, c, sizeof(*c), out, count);
 	if (r == 0) {
 		r = io_recv(m->writer, c, sizeof(*c), in, &got);
@@ -523,6 +526,7 @@ int commit_run(int warden, const char *session, int session_dir, const struct st
 	stack_numbers(stack, numbers);
 	of.count = index < 0 ? stack->count : (uint32_t)index + 1;
 	of.first = index < 0 ? 0 : (uint32_t)index;
+	m.is_on_workspace = of.first == 0;
 	if (choice->call > 0 && index < 0) {
 		(void)snprintf(ret->why, sizeof(ret->why),
 			       "call %u changed nothing that is not committed", choice->call);
@@ -545,7 +549,7 @@ int commit_run(int warden, const char *session, int session_dir, const struct st
 		r = check_words(&m);
 	if (r == 0)
 		r = judge(&m);
-	ret->is_whole = r == 0 && !m.left_out && choice->hunk_count == 0 && index < 0;
+	ret->is_whole = r == 0 && !m.left_out && choice->hunk_count == 0 && index <= 0;
 	if (r == 0 && !choice->is_dry_run && ret->applied > 0)
 		r = write_all(&m, &of, session_dir);
 	if (r < 0 && !ret->why[0] && r != -EPERM && r != -EEXIST)

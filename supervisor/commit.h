@@ -47,7 +47,7 @@ struct commit_result {
 	struct commit_item *items;
 	size_t count;
 	uint32_t applied, refused, conflicts, failed;
-	bool is_whole; /* everything the stack held was selected */
+	bool is_whole; /* everything was selected: of the stack, or of its lowest layer */
 	char why[256]; /* of a failure of the whole */
 };
 

@@ -182,7 +182,7 @@ static struct changes_of what_of(struct files *f, uint32_t numbers[SB_LAYERS_MAX
 	struct changes_of of = session_changes(&f->session, numbers);
 	int index = f->call > 0 ? stack_find_call(&f->session.stack, f->call) : 0;
 
-	/* a call without a layer has nothing: no layer at all is asked about */
+	/* a call whose layer was dropped has nothing: no layer at all is asked about */
 	if (index < 0) {
 		of.first = of.count;
 	} else if (f->call > 0) {
@@ -463,15 +463,32 @@ static void add_list(struct text *params, const char *key, const struct option_l
 	text_add(params, "]");
 }
 
-static void print_verdicts(const cJSON *json)
+static void print_applied(const struct commit_item *item)
+{
+	AUTO_TEXT t = { 0 };
+
+	if (item->verdict != COMMIT_APPLIED)
+		return;
+	text_printf(&t, "%-10s", change_type_names[item->type]);
+	text_add_safe(&t, item->path, strlen(item->path));
+	(void)puts(t.at);
+}
+
+/* What a dry run would write goes to standard output, what is refused to error. */
+static void print_verdicts(const cJSON *json, bool is_dry_run)
 {
 	const cJSON *item;
 
 	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(json, "items")) {
 		AUTO_TEXT t = { 0 };
 
-		if (strcmp(text_of(item, "verdict"), "applied") == 0)
+		if (strcmp(text_of(item, "verdict"), "applied") == 0) {
+			text_printf(&t, "%-10s", text_of(item, "change"));
+			text_add_safe(&t, text_of(item, "path"), strlen(text_of(item, "path")));
+			if (is_dry_run)
+				(void)puts(t.at);
 			continue;
+		}
 		text_printf(&t, "%s ", text_of(item, "verdict"));
 		text_add_safe(&t, text_of(item, "path"), strlen(text_of(item, "path")));
 		text_printf(&t, ": %s\n", text_of(item, "why"));
@@ -499,12 +516,26 @@ static int commit_there(struct files *f)
 	if (f->opt.json)
 		(void)puts(result);
 	else
-		print_verdicts(json);
+		print_verdicts(json, f->opt.dry_run);
 	status = say_committed(f, number_of(json, "applied"), number_of(json, "refused"),
 			       number_of(json, "conflicts"), text_of(json, "why"),
 			       text_of(json, "why")[0] ? -EIO : 0);
 	cJSON_Delete(json);
 	return status;
+}
+
+/* All is in the workspace now: the session goes on above it. */
+static void forget_layers(struct files *f)
+{
+	uint32_t numbers[SB_LAYERS_MAX];
+	struct changes_of of = session_changes(&f->session, numbers);
+	AUTO_FD sock = -1;
+
+	f->session.committed_call = f->session.next_call - 1;
+	while (f->session.stack.count > 0)
+		stack_remove(&f->session.stack, 0);
+	if (session_save(&f->session) == 0 && changes_ask(&of, SB_VERB_DROP, &sock) == 0)
+		changes_wait_end(&sock);
 }
 
 static int commit_here(struct files *f)
@@ -526,10 +557,14 @@ static int commit_here(struct files *f)
 		(void)printf("%s}\n", json.at);
 	} else {
 		commit_add_lines(&result, &lines);
+		for (size_t i = 0; f->opt.dry_run && i < result.count; i++)
+			print_applied(&result.items[i]);
 		if (lines.len > 0)
 			(void)fwrite(lines.at, 1, lines.len, stderr);
 	}
 	status = say_committed(f, result.applied, result.refused, result.conflicts, result.why, r);
+	if (status == EXIT_DONE && !f->opt.dry_run && f->call == 0 && result.is_whole)
+		forget_layers(f);
 	if (status == EXIT_DONE && !f->opt.dry_run && !f->opt.json)
 		(void)printf("the session stays until: glovebox discard %s\n", f->id);
 	commit_result_done(&result);
@@ -563,22 +598,15 @@ static int ask_simple(struct files *f, const char *method, const char *done)
 
 int command_discard(char **argv)
 {
-	struct sb_request q = { .abi = SB_ABI, .verb = SB_VERB_REMOVE };
 	static struct files f;
 	int status = open_files(&f, plain_rows, argv, "discard SESSION", false);
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
-	struct sb_reply reply;
 	int r;
 
 	if (status >= 0)
 		return close_files(&f, status);
 	if (f.client.fd >= 0)
 		return close_files(&f, ask_simple(&f, "discard", "discarded"));
-	memcpy(q.session, f.id, sizeof(q.session));
-	r = warden_ask(f.warden, &q, NULL, 0, &reply, fds, &count);
-	if (r == 0)
-		r = reply.error;
+	r = changes_remove_session(f.warden, f.id);
 	if (r < 0)
 		return close_files(&f, r == -EBUSY ? fail_scan(r)
 						   : command_fail(EXIT_FAILED,

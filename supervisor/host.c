@@ -75,14 +75,16 @@ static void forget(struct host *h, struct session *s)
 	free(s);
 }
 
-struct session *host_find(struct host *h, const char *prefix, bool *ret_many)
+struct session *host_find(struct host *h, const char *prefix, const uid_t *owner, bool *ret_many)
 {
 	size_t n = strcspn(prefix, ".");
 	struct session *found = NULL;
 
 	*ret_many = false;
 	for (size_t i = 0; i < h->count && n > 0; i++) {
-		if (strncmp(h->sessions[i]->id, prefix, n) != 0)
+		const struct session *s = h->sessions[i];
+
+		if (strncmp(s->id, prefix, n) != 0 || s->is_hidden || (owner && s->owner != *owner))
 			continue;
 		*ret_many = found != NULL;
 		found = h->sessions[i];
@@ -179,6 +181,7 @@ static void opened(struct session *s, int error, const char *why)
 
 	free(o);
 	s->opening = NULL;
+	s->is_hidden = error < 0 && is_new;
 	if (error == 0) {
 		(void)session_open_log(s);
 		(void)session_save(s);
@@ -247,6 +250,7 @@ static int open_session(struct session *s, bool is_new, uid_t requester, host_op
 		return -ENOMEM;
 	*o = (struct opening){ fn, context, is_new };
 	s->opening = o;
+	s->is_hidden = is_new;
 	r = session_ask_open(s, s->host->filter, requester, !is_new);
 	if (r == 0)
 		r = sd_event_add_io(s->loop, &s->on_keeper, s->keeper, EPOLLIN, on_keeper, s);
@@ -503,29 +507,42 @@ int host_deny(struct host *h, struct call *c, const char *by, const char *reason
 
 /* --- files ----------------------------------------------------------------- */
 
-static int remove_files(struct host *h, const char *id)
+static void remove_work(struct job *j)
 {
-	struct sb_request q = { .abi = SB_ABI, .verb = SB_VERB_REMOVE };
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
-	struct sb_reply reply;
-	int r;
+	struct host_files *f = (struct host_files *)j;
+	unsigned int what;
 
-	memcpy(q.session, id, sizeof(q.session));
-	r = warden_ask(h->warden, &q, NULL, 0, &reply, fds, &count);
-	return r < 0 ? r : reply.error;
+	/* what a killed commit has left in the workspace is settled first: the journal
+	 * goes with the session */
+	f->error = commit_recover(f->warden, f->id, &what);
+	if (f->error == 0 || f->error == -ESTALE)
+		f->error = changes_remove_session(f->warden, f->id);
+}
+
+static void remove_then(struct host_files *f)
+{
+	struct session *s = f->session;
+
+	if (s->on_gone)
+		s->on_gone(f->error, s->gone_context);
+	s->on_gone = NULL;
+	/* what could not be removed stays, closed */
+	s->is_gone = f->error == 0;
+	s->is_going = false;
 }
 
 /* Closed for good, and nobody works on it any more. */
 static void go(struct session *s)
 {
-	void (*fn)(int error, void *context) = s->on_gone;
-	void *context = s->gone_context;
-	int r = remove_files(s->host, s->id);
+	struct host_files *f = calloc(1, sizeof(*f));
 
-	forget(s->host, s);
-	if (fn)
-		fn(r, context);
+	if (f && host_files_start(s->host, s, f, true, remove_work, remove_then) == 0)
+		return;
+	free(f);
+	if (s->on_gone)
+		s->on_gone(-ENOMEM, s->gone_context);
+	s->on_gone = NULL;
+	s->is_going = false;
 }
 
 static void files_done(struct job *j)
@@ -540,7 +557,9 @@ static void files_done(struct job *j)
 		f->then(f);
 	stack_done(&f->stack);
 	free(f);
-	if (s->is_going && s->users == 0 && s->call_count == 0)
+	if (s->is_gone && s->users == 0)
+		forget(s->host, s);
+	else if (s->is_going && s->users == 0 && s->call_count == 0)
 		go(s);
 	else {
 		if (s->busy == 0 && s->host->server)

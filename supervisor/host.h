@@ -76,8 +76,9 @@ int host_create(struct host *h, const struct host_plan *plan, host_opened_fn fn,
  * then are recorded as lost. */
 void host_restore(struct host *h, const char *id, int dir);
 
-/* The session whose id begins so. NULL: none, or more than one (*ret_many). */
-struct session *host_find(struct host *h, const char *prefix, bool *ret_many);
+/* The session whose id begins so, among those of `owner`, or with NULL of all. NULL:
+ * none, or more than one (*ret_many). */
+struct session *host_find(struct host *h, const char *prefix, const uid_t *owner, bool *ret_many);
 
 /* A call: taken, held or started, as the policy has it. 0 or -errno with `why`. */
 int host_start_call(struct host *h, struct session *s, struct call_request *request,

@@ -15,6 +15,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "supervisor/host.h"
 #include "supervisor/session.h"
 
 /* A frozen or an empty cgroup is seen within this by reading in a circle: most
@@ -129,10 +130,12 @@ void leaf_retire(struct call *c)
 
 void leaf_give_up(struct call *c)
 {
-	bool is_untouched = c->leaf_number != 0 && retire(c);
+	uint32_t gone = c->layer > 0 ? session_abandon_layer(c->session) : 0;
 
-	if (c->layer > 0)
-		session_release_layer(c->session, is_untouched);
+	if (c->leaf_number != 0)
+		(void)retire(c);
+	if (gone > 0 && c->session->host)
+		host_drop_layers(c->session->host, c->session, &gone, 1);
 	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
 		fd_done(&c->leaf[i]);
 }

@@ -292,7 +292,8 @@ void method_call_wait(struct asked *q)
 		waits_answer(s, number, reply);
 }
 
-#define REPORT_MAX (64u << 20)
+/* Longer ones are read from disk by whoever may. */
+#define REPORT_MAX (16u << 20)
 
 void method_call_report(struct asked *q)
 {

@@ -186,6 +186,14 @@ void method_changes_list(struct asked *q)
 		read_files(q, list_work, false);
 }
 
+/* A path may be given as it is shown, or relative to the workspace. */
+static const char *relative(const struct session *s, const char *path)
+{
+	size_t n = strlen(s->at);
+
+	return strncmp(path, s->at, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+}
+
 /* --- diff --------------------------------------------------------------------- */
 
 struct differing {
@@ -211,7 +219,10 @@ static void diff_work(struct job *j)
 {
 	struct work *w = (struct work *)j;
 	const cJSON *path = cJSON_GetObjectItemCaseSensitive(w->params, "path");
-	struct differing d = { .w = w, .only = cJSON_IsString(path) ? path->valuestring : NULL };
+	struct differing d = { .w = w,
+			       .only = cJSON_IsString(path)
+					       ? relative(w->f.session, path->valuestring)
+					       : NULL };
 	uint32_t numbers[SB_LAYERS_MAX];
 	struct changes_of of;
 
@@ -287,20 +298,20 @@ static void commit_work(struct job *j)
 		commit_run(w->f.warden, w->f.id, w->f.dir, &w->f.stack, &w->choice, &w->result);
 }
 
-/* The layers are in the workspace now: the session begins on it again. */
-static void forget_layers(struct host *h, struct session *s)
+/* The lowest layers are in the workspace now: the session goes on above it. */
+static void forget_layers(struct host *h, struct session *s, uint32_t count)
 {
 	uint32_t numbers[SB_LAYERS_MAX];
-	uint32_t count = s->stack.count;
 
 	stack_numbers(&s->stack, numbers);
 	for (uint32_t i = 0; i < count; i++)
 		for (uint32_t k = 0; k < s->stack.at[i].call_count; k++)
 			if (s->stack.at[i].calls[k] > s->committed_call)
 				s->committed_call = s->stack.at[i].calls[k];
-	while (s->stack.count > 0)
-		stack_pop(&s->stack);
-	seen_forget_commits(s->dir);
+	for (uint32_t i = 0; i < count; i++)
+		stack_remove(&s->stack, 0);
+	if (s->stack.count == 0)
+		seen_forget_commits(s->dir);
 	(void)session_save(s);
 	host_drop_layers(h, s, numbers, count);
 }
@@ -335,9 +346,9 @@ static void commit_then(struct host_files *f)
 	if (!w->choice.is_dry_run)
 		emit_commit(s, w);
 	if (f->error == 0 && !w->choice.is_dry_run && w->result.is_whole && s->layer_users == 0)
-		forget_layers(f->host, s);
+		forget_layers(f->host, s, w->call > 0 ? 1 : s->stack.count);
 	/* no is an answer: what was refused, and why, is in the result */
-	if (f->error == 0 || f->error == -EPERM || f->error == -EEXIST || w->result.failed > 0)
+	if (f->error == 0 || f->error == -EPERM || w->result.conflicts > 0 || w->result.failed > 0)
 		work_end(w, 0, NULL);
 	else
 		work_end(w,
@@ -362,7 +373,8 @@ static int read_hunk(char *word, struct commit_hunk *ret)
 	return 0;
 }
 
-static const char *fill_choice(struct work *w, const struct files *p, struct host *h)
+static const char *fill_choice(struct work *w, const struct files *p, struct host *h,
+			       const struct session *s)
 {
 	const cJSON *v;
 
@@ -378,13 +390,15 @@ static const char *fill_choice(struct work *w, const struct files *p, struct hos
 	cJSON_ArrayForEach (v, cJSON_GetObjectItemCaseSensitive(w->params, "paths")) {
 		if (w->choice.path_count == COMMIT_WORDS_MAX)
 			return "more than 256 paths";
-		w->choice.paths[w->choice.path_count++] = v->valuestring;
+		w->choice.paths[w->choice.path_count++] = relative(s, v->valuestring);
 	}
 	cJSON_ArrayForEach (v, cJSON_GetObjectItemCaseSensitive(w->params, "hunks")) {
 		if (w->choice.hunk_count == COMMIT_WORDS_MAX)
 			return "more than 256 hunks";
 		if (read_hunk(v->valuestring, &w->choice.hunks[w->choice.hunk_count++]) < 0)
 			return "a hunk is written FILE:N, like src/main.c:2";
+		w->choice.hunks[w->choice.hunk_count - 1].path =
+			relative(s, w->choice.hunks[w->choice.hunk_count - 1].path);
 	}
 	return NULL;
 }
@@ -422,7 +436,7 @@ void method_commit(struct asked *q)
 	w = work_new(q, number);
 	if (!w)
 		return;
-	wrong = fill_choice(w, &p, q->host);
+	wrong = fill_choice(w, &p, q->host, s);
 	if (wrong) {
 		reply_error(w->reply, RPC_INVALID_PARAMS, wrong);
 		work_free(w);

@@ -92,7 +92,7 @@ int place_listen(const char *dir, const char *name, const char *group, int *ret_
 		return fail(why, "listen in", dir, -errno);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    chown(addr.sun_path, 0, members ? members->gr_gid : 0) < 0 ||
-	    chmod(addr.sun_path, 0660) < 0 || listen(fd, SOMAXCONN) < 0)
+	    chmod(addr.sun_path, members ? 0660 : 0600) < 0 || listen(fd, SOMAXCONN) < 0)
 		return fail(why, "listen on", addr.sun_path, -errno);
 	*ret_fd = fd_take(&fd);
 	return 0;

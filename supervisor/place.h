@@ -24,7 +24,7 @@ int place_adopt(const char *id, char ret_dir[PATH_MAX], struct text *why);
 #define PLACE_OPERATORS "glovebox"
 #define PLACE_AGENTS "glovebox-agent"
 
-/* Makes socket `name` in `dir` and listens: root's, 0660, of `group`. Gives the fd. */
+/* Makes socket `name` in `dir` and listens: root's, of `group` (0660), or root's alone when there is none (0600). Gives the fd. */
 int place_listen(const char *dir, const char *name, const char *group, int *ret_fd,
 		 struct text *why);
 

@@ -31,7 +31,6 @@ struct remote {
 	const struct remote_plan *plan;
 	struct client c;
 	char session[64], call[80];
-	uint32_t number;
 	char piece[PIECE];
 	ssize_t have; /* of the piece; 0 with is_eof: only the end is to be sent */
 	bool is_eof, is_sent, is_closed; /* the piece is on its way; nothing more to send */
@@ -127,9 +126,7 @@ static int start_call(struct remote *r, struct text *why)
 	e = client_exchange(&r->c, "call.start", params.at, ANSWER_MS, &result, why);
 	if (e == 0)
 		e = take_text(result, "id", r->call, sizeof(r->call));
-	if (e == 0)
-		r->number = (uint32_t)strtoul(strchr(r->call, '.') + 1, NULL, 10);
-	return e;
+	return e == 0 && !strchr(r->call, '.') ? -EIO : e;
 }
 
 static int send_piece(struct remote *r)
@@ -168,13 +165,13 @@ static void take_event(struct remote *r, const char *event)
 {
 	char mine[32];
 
-	if (r->plan->events_fd >= 0) {
+	if (r->plan && r->plan->events_fd >= 0) {
 		AUTO_TEXT line = { 0 };
 
 		text_printf(&line, "%s\n", event);
 		(void)io_write_all(r->plan->events_fd, line.at, line.len);
 	}
-	(void)snprintf(mine, sizeof(mine), ",\"call\":%u,", r->number);
+	(void)snprintf(mine, sizeof(mine), ",\"call\":%s,", strchr(r->call, '.') + 1);
 	if (!strstr(event, mine))
 		return;
 	client_print_output(event);
@@ -246,6 +243,58 @@ static int follow(struct remote *r)
 	return e;
 }
 
+/* A word with a space before it, safe for a terminal. */
+static void add_word(struct text *t, const cJSON *item, const char *key)
+{
+	const char *word = text_of(item, key);
+
+	text_add(t, word[0] ? " " : "");
+	text_add_safe(t, word, strlen(word));
+}
+
+/* What the agent's loop gets to see as well: denials, steers, what changed. */
+static void print_summary(struct remote *r)
+{
+	AUTO_TEXT params = { 0 };
+	AUTO_TEXT why = { 0 };
+	const cJSON *item;
+	cJSON *json;
+	char *result;
+	int changes;
+
+	client_add_member(&params, "id", r->call);
+	if (client_exchange(&r->c, "call.wait", params.at, ANSWER_MS, &result, &why) < 0)
+		return;
+	json = cJSON_Parse(result);
+	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(json, "denials")) {
+		AUTO_TEXT t = { 0 };
+
+		add_word(&t, item, "syscall");
+		add_word(&t, item, "subject");
+		text_add(&t, ":");
+		add_word(&t, item, "why");
+		text_add(&t, "; smallest policy change:");
+		add_word(&t, item, "suggest");
+		(void)command_fail(0, "denied:%s", t.at);
+	}
+	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(json, "steer")) {
+		AUTO_TEXT t = { 0 };
+
+		add_word(&t, item, "text");
+		text_add(&t, " (");
+		add_word(&t, item, "by");
+		(void)command_fail(0, "steer:%s )", t.at);
+	}
+	changes = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(json, "changes"));
+	if (changes > 0)
+		(void)command_fail(0,
+				   "%s %s, %d change%s; look: glovebox diff %s   keep: glovebox "
+				   "commit %s",
+				   r->call, text_of(json, "outcome"), changes,
+				   changes > 1 ? "s" : "", r->call, r->call);
+	cJSON_Delete(json);
+}
+
 static void write_report(struct remote *r)
 {
 	AUTO_TEXT params = { 0 };
@@ -284,6 +333,24 @@ static void close_session(struct remote *r)
 				   r->session, r->session, r->session);
 }
 
+int remote_follow(struct client *c, const char *call, bool with_input, bool summary,
+		  struct text *why)
+{
+	static struct remote r;
+	int e;
+
+	r = (struct remote){ .c = *c, .is_closed = !with_input, .status = RUN_FAILED };
+	if (snprintf(r.call, sizeof(r.call), "%s", call) >= (int)sizeof(r.call))
+		return RUN_FAILED;
+	e = follow(&r);
+	if (e < 0)
+		text_printf(why, "the supervisor has hung up: %s", strerror(-e));
+	else if (summary)
+		print_summary(&r);
+	*c = r.c;
+	return r.status;
+}
+
 int remote_run(const struct remote_plan *p)
 {
 	static struct remote r;
@@ -305,6 +372,8 @@ int remote_run(const struct remote_plan *p)
 		if (e < 0)
 			text_printf(&why, "the daemon has hung up: %s", strerror(-e));
 	}
+	if (e == 0 && !p->quiet)
+		print_summary(&r);
 	if (e == 0 && p->report_fd >= 0)
 		write_report(&r);
 	if (r.session[0] && r.c.fd >= 0 && r.is_done)

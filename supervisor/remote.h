@@ -19,6 +19,16 @@ struct remote_plan {
 	int events_fd, report_fd; /* -1: none */
 };
 
+struct client;
+
+/* What a call that was started on this connection says, to our standard output and
+ * error, until its account is written; its session's events must be subscribed to.
+ * `with_input`: our standard input is the call's. `summary`: how it ended goes to
+ * standard error. Gives the exit status; RUN_FAILED with `why` when the supervisor
+ * has hung up. */
+int remote_follow(struct client *c, const char *call, bool with_input, bool summary,
+		  struct text *why);
+
 /* Runs it, and gives its exit status; a failure of ours is told and is RUN_FAILED. */
 int remote_run(const struct remote_plan *p);
 

@@ -682,17 +682,6 @@ static void finish(struct run *r)
 	changes_done(&changes);
 }
 
-static void remove_session(struct run *r)
-{
-	struct sb_request q = { .abi = SB_ABI, .verb = SB_VERB_REMOVE };
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
-	struct sb_reply reply;
-
-	memcpy(q.session, r->session.id, sizeof(q.session));
-	(void)warden_ask(r->warden, &q, NULL, 0, &reply, fds, &count);
-}
-
 static void take_down(struct run *r)
 {
 	jobs_free(r->host.jobs);
@@ -704,7 +693,7 @@ static void take_down(struct run *r)
 			(void)command_fail(0, "the session could not be closed cleanly");
 		/* nothing was changed, or nobody wants it: nothing stays */
 		if (r->session.dir >= 0 && (r->opt.discard || !r->call))
-			remove_session(r);
+			(void)changes_remove_session(r->warden, r->session.id);
 	}
 	monitor_free(r->monitor);
 	session_done(&r->session);

@@ -36,8 +36,12 @@
 /* Agents at once, and of one user; beyond, a newcomer is told so. */
 #define AGENTS_MAX 1024
 #define AGENTS_OF_ONE_MAX 512
-/* Answers waiting for a client that does not read. */
-#define QUEUE_MAX (8u * 1024 * 1024)
+/* While so much waits for a client, nothing more is read of it. */
+#define QUEUE_HIGH (1u * 1024 * 1024)
+/* More than that for as long without a byte taken: it does not read at all. */
+#define STUCK_NS (60ull * 1000 * 1000 * 1000)
+/* Lines of one client are served for so long; then others have their turn. */
+#define TURN_NS (2ull * 1000 * 1000)
 /* Bytes of one client served in one turn: with them, the lines. */
 #define TURN_BYTES 65536
 /* Unfinished lines of all agents together; beyond, the longest one is dropped. */
@@ -61,9 +65,12 @@ struct connection {
 	uid_t uid;
 	char name[64];
 	struct text in, out;
+	size_t sent; /* of out */
 	struct feed *feeds;
 	sd_event_source *source;
+	sd_event_source *again; /* lines are left to serve */
 	uint64_t last_ns; /* when it last said something */
+	uint64_t moved_ns; /* when it last took something */
 	uint64_t half_ns; /* since when a line is unfinished; 0: none is */
 	unsigned int owed; /* replies */
 };
@@ -101,25 +108,34 @@ struct server {
 
 static void flush(struct connection *c)
 {
-	size_t done = 0;
-
-	while (c->fd >= 0 && done < c->out.len) {
-		ssize_t n = send(c->fd, c->out.at + done, c->out.len - done,
+	while (c->fd >= 0 && c->sent < c->out.len) {
+		ssize_t n = send(c->fd, c->out.at + c->sent, c->out.len - c->sent,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			break;
-		done += (size_t)n;
+		c->sent += (size_t)n;
+		c->moved_ns = io_now_ns();
 	}
-	if (done > 0) {
-		memmove(c->out.at, c->out.at + done, c->out.len - done);
-		c->out.len -= done;
+	if (c->sent == c->out.len) {
+		/* one long answer does not stay in memory for ever */
+		if (c->out.room > QUEUE_HIGH)
+			text_done(&c->out);
+		c->out.len = c->sent = 0;
+	} else if (c->sent > c->out.len / 2) {
+		memmove(c->out.at, c->out.at + c->sent, c->out.len - c->sent);
+		c->out.len -= c->sent;
+		c->sent = 0;
 	}
 	if (c->source)
-		(void)sd_event_source_set_io_events(c->source,
-						    EPOLLIN | (c->out.len ? EPOLLOUT : 0u));
+		(void)sd_event_source_set_io_events(
+			c->source, (connection_waiting(c) < QUEUE_HIGH ? EPOLLIN : 0u) |
+					   (connection_waiting(c) > 0 ? EPOLLOUT : 0u));
+	/* lines that were left while too much waited */
+	if (c->again && c->in.len > 0 && connection_waiting(c) < QUEUE_HIGH)
+		(void)sd_event_source_set_enabled(c->again, SD_EVENT_ONESHOT);
 }
 
 static void hang_up(struct connection *c)
@@ -127,6 +143,7 @@ static void hang_up(struct connection *c)
 	if (c->fd < 0)
 		return;
 	c->source = sd_event_source_disable_unref(c->source);
+	c->again = sd_event_source_disable_unref(c->again);
 	fd_done(&c->fd);
 	feed_free_all(&c->feeds);
 	text_done(&c->in);
@@ -154,7 +171,7 @@ static void collect(struct server *s)
 
 size_t connection_waiting(const struct connection *c)
 {
-	return c->out.len;
+	return c->out.len - c->sent;
 }
 
 void connection_send(struct connection *c, const struct text *lines)
@@ -303,7 +320,7 @@ void server_unpark(struct server *s, struct session *session)
 
 bool server_may_see(const struct asked *q, const struct session *s)
 {
-	return q->role == VERB_OPERATOR || s->owner == q->uid;
+	return !s->is_hidden && (q->role == VERB_OPERATOR || s->owner == q->uid);
 }
 
 bool server_find(struct asked *q, const char *key, struct session **ret_session,
@@ -320,7 +337,7 @@ bool server_find(struct asked *q, const char *key, struct session **ret_session,
 			     key);
 		return false;
 	}
-	s = host_find(q->host, id->valuestring, &many);
+	s = host_find(q->host, id->valuestring, q->role == VERB_OPERATOR ? NULL : &q->uid, &many);
 	if (many) {
 		server_error(q, RPC_NOT_FOUND, "more than one session begins so");
 		return false;
@@ -329,8 +346,8 @@ bool server_find(struct asked *q, const char *key, struct session **ret_session,
 	if (!s || !server_may_see(q, s) ||
 	    (dot && text_parse_count(dot + 1, 1, UINT32_MAX, &number) < 0) ||
 	    number >= s->next_call) {
-		server_error(q, RPC_NOT_FOUND, "there is no %s with this \"%s\" here",
-			     dot ? "call" : "session", key);
+		server_error(q, RPC_NOT_FOUND, "there is no %s \"%.80s\" here",
+			     dot ? "call" : "session", id->valuestring);
 		return false;
 	}
 	*ret_session = s;
@@ -374,15 +391,20 @@ static void serve_line(struct connection *c, const char *line, size_t size)
 /* Whole lines are served. False: drop the client. */
 static bool serve_lines(struct connection *c)
 {
+	uint64_t until = io_now_ns() + TURN_NS;
 	size_t at = 0;
 
-	while (c->fd >= 0) {
+	while (c->fd >= 0 && connection_waiting(c) < QUEUE_HIGH) {
 		char *nl = c->in.len > at ? memchr(c->in.at + at, '\n', c->in.len - at) : NULL;
 
 		if (!nl)
 			break;
 		serve_line(c, c->in.at + at, (size_t)(nl - (c->in.at + at)));
 		at = (size_t)(nl - c->in.at) + 1;
+		if (io_now_ns() > until && c->again) {
+			(void)sd_event_source_set_enabled(c->again, SD_EVENT_ONESHOT);
+			break;
+		}
 	}
 	if (c->fd < 0)
 		return false;
@@ -393,12 +415,24 @@ static bool serve_lines(struct connection *c)
 		c->half_ns = 0;
 	else if (at > 0 || c->half_ns == 0)
 		c->half_ns = io_now_ns();
-	if (c->in.len > RPC_LINE_MAX) {
+	if (c->in.len > RPC_LINE_MAX && !memchr(c->in.at, '\n', c->in.len)) {
 		rpc_add_error(&c->out, NULL, RPC_PARSE_ERROR, "the line is longer than 1 MiB");
 		flush(c);
 		return false;
 	}
-	return c->out.len <= QUEUE_MAX;
+	return true;
+}
+
+static int on_again(sd_event_source *s, void *context)
+{
+	struct connection *c = context;
+
+	(void)s;
+	if (!serve_lines(c)) {
+		hang_up(c);
+		collect(c->server);
+	}
+	return 0;
 }
 
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -413,6 +447,10 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
 		feed_pump_all(c, c->feeds);
 	}
 	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return 0;
+	/* what was read is served first; one that has hung up reads no answer */
+	if (!(events & (EPOLLHUP | EPOLLERR)) &&
+	    (connection_waiting(c) >= QUEUE_HIGH || c->in.len > RPC_LINE_MAX))
 		return 0;
 	n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -494,6 +532,7 @@ static bool accept_one(struct door *d)
 		.role = d->role,
 		.uid = peer.uid,
 		.last_ns = io_now_ns(),
+		.moved_ns = io_now_ns(),
 	};
 	s->connections = c;
 	if (c->role == VERB_OPERATOR)
@@ -505,6 +544,12 @@ static bool accept_one(struct door *d)
 	r = sd_event_add_io(s->host->loop, &c->source, c->fd, EPOLLIN, on_client, c);
 	if (r >= 0 && c->role == VERB_OPERATOR)
 		r = sd_event_source_set_priority(c->source, SD_EVENT_PRIORITY_IMPORTANT - 10);
+	if (r >= 0)
+		r = sd_event_add_defer(s->host->loop, &c->again, on_again, c);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(c->again, SD_EVENT_OFF);
+	if (r >= 0 && c->role == VERB_OPERATOR)
+		r = sd_event_source_set_priority(c->again, SD_EVENT_PRIORITY_IMPORTANT - 9);
 	if (r < 0)
 		hang_up(c);
 	collect(s);
@@ -566,6 +611,10 @@ static int on_sweep(sd_event_source *source, uint64_t now, void *context)
 			rpc_add_error(&c->out, NULL, RPC_PARSE_ERROR,
 				      "the line was begun and did not end");
 			flush(c);
+			hang_up(c);
+			continue;
+		}
+		if (connection_waiting(c) > QUEUE_HIGH && io_now_ns() - c->moved_ns > STUCK_NS) {
 			hang_up(c);
 			continue;
 		}

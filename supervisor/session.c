@@ -166,9 +166,10 @@ int session_ask(struct session *s, struct sb_request *q, const int *fds, unsigne
 	memcpy(q->session, s->id, sizeof(q->session));
 	memset(ret, 0, sizeof(*ret));
 	r = warden_ask(s->keeper, q, fds, count, ret, ret_fds, ret_count);
-	/* without its answer nothing is known of it: at end of file it kills all */
+	/* without its answer nothing is known of it: at end of file it kills all, and the
+	 * loop hears the end, too */
 	if (r < 0)
-		fd_done(&s->keeper);
+		(void)shutdown(s->keeper, SHUT_RDWR);
 	return r < 0 ? r : ret->error;
 }
 
@@ -207,6 +208,17 @@ void session_release_layer(struct session *s, bool is_untouched)
 	/* those calls changed nothing: the next takes the layer as it is */
 	s->spare_layer = s->stack.at[s->stack.count - 1].number;
 	stack_pop(&s->stack);
+}
+
+uint32_t session_abandon_layer(struct session *s)
+{
+	uint32_t number;
+
+	if (s->layer_users == 0 || --s->layer_users > 0 || s->stack.count == 0)
+		return 0;
+	number = s->stack.at[s->stack.count - 1].number;
+	stack_pop(&s->stack);
+	return number;
 }
 
 struct changes_of session_changes(const struct session *s, uint32_t numbers[SB_LAYERS_MAX])

@@ -89,7 +89,9 @@ struct session {
 	uint32_t next_leaf;
 	unsigned int busy; /* work that no call may start during */
 	unsigned int users; /* jobs that work on its files */
+	bool is_hidden; /* it has never been open: nobody can name it */
 	bool is_going; /* it is removed when the last job has ended */
+	bool is_gone; /* its files are */
 	void (*on_gone)(int error, void *context); /* told then; or NULL */
 	void *gone_context;
 
@@ -141,6 +143,10 @@ int session_ask(struct session *s, struct sb_request *q, const int *fds, unsigne
  * request. 0 or -errno. */
 int session_take_layer(struct session *s, struct call *c, struct sb_request *q);
 void session_release_layer(struct session *s, bool is_untouched);
+
+/* After a start that failed: whether its layer was ever made is not known, so it goes.
+ * Gives its number, to be dropped, or 0: others use it. */
+uint32_t session_abandon_layer(struct session *s);
 
 /* Layers from the one of `call` on (0: all), for changes_*. `numbers` holds them. */
 struct changes_of session_changes(const struct session *s, uint32_t numbers[SB_LAYERS_MAX]);

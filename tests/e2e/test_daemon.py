@@ -597,7 +597,7 @@ def test_the_command_line_is_a_client(daemon):
     made = box.command("session", "create", box.ws, "--label", "a=b", "--limit", "pids=64")
     session = made.stdout.decode().strip()
     assert made.returncode == 0 and session.startswith("s-"), made.stderr
-    done = box.command("call", session, "--step", "go", "--", "sh", "-c", "echo out; echo err >&2; echo 1 > f; exit 9")
+    done = box.command("call", session, "--step", "go", "-q", "--", "sh", "-c", "echo out; echo err >&2; echo 1 > f; exit 9")
     assert (done.returncode, done.stdout, done.stderr) == (9, b"out\n", b"err\n")
     bg = box.command("call", session, "--background", "sleep", "1000").stdout.decode().strip()
     assert bg == f"{session}.2"
@@ -616,6 +616,34 @@ def test_the_command_line_is_a_client(daemon):
     assert box.command("session", "close", session, "--remove").returncode == 0
     assert box.command("session", "show", session).returncode == 3
     assert box.command("rollback", "s-nothing.1").returncode == 3
+
+
+def test_a_call_from_the_command_line_says_what_a_person_needs(daemon):
+    box = daemon.box
+    session = box.command("session", "create", box.ws).stdout.decode().strip()
+    done = box.command("call", "-i", session, "--", "sh", "-c", "cat; echo 1 > f", stdin=open("/etc/hostname"))
+    assert (done.returncode, done.stdout) == (0, pathlib.Path("/etc/hostname").read_bytes()), done.stderr
+    assert f"{session}.1 exited, 1 change; look: glovebox diff {session}.1".encode() in done.stderr
+    assert box.command("steer", session, "be careful").returncode == 0
+    done = box.command("call", session, "--", "python3", "-c", "import socket; socket.create_connection(('10.9.9.9', 80))")
+    assert done.returncode == 1 and b"denied: connect 10.9.9.9:80" in done.stderr, done.stderr
+    assert b"steer: be careful" in done.stderr
+    missing = box.command("call", session, "--", "no-such-program")
+    assert missing.returncode == 127 and b"was not found inside the sandbox" in missing.stderr
+    (box.ws / "plain").write_text("no program\n")
+    assert box.command("call", session, "--", "./plain").returncode == 126
+    assert b"no directory" in box.command("session", "create", box.ws / "nothing").stderr
+    assert box.command("call", "-i", "-b", session, "--", "cat").returncode == 2
+    listed = box.command("commit", "--dry-run", session)
+    assert listed.returncode == 0 and f"added     {box.ws}/f\n".encode() in listed.stdout and not (box.ws / "f").exists()
+    assert box.command("changes", "s-nothing").returncode == 3
+    assert box.command("session", "close", session).returncode == 0
+    daemon.stop()
+    kept = box.command("report", f"{session}.1")
+    assert kept.returncode == 0 and json.loads(kept.stdout)["exit_code"] == 0
+    assert box.command("report", f"{session}.77").returncode == 3
+    assert box.command("commit", session).returncode == 0 and (box.ws / "f").read_text() == "1\n"
+    assert box.command("changes", session).stdout == b""
 
 
 def test_the_example_agent_loop_does_what_it_says(daemon):
