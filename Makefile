@@ -28,6 +28,13 @@ BPF_OBJ := $(B)/bpf/watch.bpf.o $(B)/bpf/feature.bpf.o
 SKEL := $(BPF_OBJ:%.bpf.o=%.skel.h)
 UNIT := $(wildcard tests/unit/*.c)
 JAIL := $(wildcard tests/jail/*.c)
+# The built-in tools: one static program under many names, a program for the network,
+# and a manifest for each.
+TOOL_NAMES := bash str_replace_based_edit_tool apply_patch read_file write_file list_dir glob grep
+TOOL_OBJ := $(addprefix $(B)/tools-obj/,main.o tool.o files.o grep.o edit.o patch.o shell.o)
+MANIFESTS := $(patsubst tools/manifests/%,$(B)/tools/%,$(wildcard tools/manifests/*.json))
+TOOLS := $(B)/tools/glovebox-tool $(addprefix $(B)/tools/,$(TOOL_NAMES)) $(B)/tools/fetch_url \
+	$(MANIFESTS)
 STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/*.c))
 
 .PHONY: all help check-unit check-jail check-e2e test test-kernels lint format format-check asan \
@@ -35,7 +42,7 @@ STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-probe ## build everything into build/
+all: $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-probe $(TOOLS) ## build everything into build/
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -69,6 +76,28 @@ $(B)/glovebox-probe: tools/probe.c
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -static $< -o $@
+
+$(B)/tools-obj/%.o: tools/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(OPT) $(WARN) $(WERROR) -fstack-protector-strong -MMD -MP -c $< -o $@
+
+$(B)/tools/glovebox-tool: $(TOOL_OBJ)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -static $^ -o $@ -ljansson && chmod 755 $(@D) $@
+
+$(addprefix $(B)/tools/,$(TOOL_NAMES)): $(B)/tools/glovebox-tool
+	$(Q)ln -sf glovebox-tool $@
+
+$(B)/tools/fetch_url: $(B)/tools-obj/fetch.o $(B)/tools-obj/tool.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $^ -o $@ -ljansson -lcurl && chmod 755 $@
+
+$(B)/tools/%.json: tools/manifests/%.json
+	@mkdir -p $(@D)
+	$(Q)install -m 644 $< $@
 
 $(B)/stimuli/%: tests/stimuli/%.c
 	$(call say,LD,$@)
@@ -120,6 +149,8 @@ asan: ## unit tests under ASan and UBSan
 install: all ## into $(DESTDIR)/usr/local
 	install -d $(DESTDIR)/usr/local/bin
 	install -m 755 $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-probe $(DESTDIR)/usr/local/bin
+	install -d $(DESTDIR)/usr/local/lib/glovebox/tools
+	cp -P $(TOOLS) $(DESTDIR)/usr/local/lib/glovebox/tools
 
 clean: ## remove build/
 	rm -rf $(B)

@@ -249,6 +249,18 @@ static int build_root(struct keeper *k, const struct root_plan *plan, uint32_t *
 	return r;
 }
 
+static int open_tools(const struct sb_config *config, struct root_plan *plan)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < SB_TOOLS_MAX; i++)
+		plan->tools[i] = -1;
+	for (size_t i = 0; r == 0 && i < SB_TOOLS_MAX; i++)
+		if (config->tool_dirs[i] >= 0)
+			r = root_show_tools(config->tool_dirs[i], &plan->tools[i]);
+	return r;
+}
+
 static int open_root(struct keeper *k, uint32_t *ret_stage)
 {
 	struct root_plan plan = {
@@ -292,7 +304,13 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	plan.devices = devices;
 	plan.lower = lower;
 	plan.layers = layers;
-	return build_root(k, &plan, ret_stage);
+	*ret_stage = SB_STAGE_ROOT;
+	r = open_tools(k->config, &plan);
+	if (r == 0)
+		r = build_root(k, &plan, ret_stage);
+	for (size_t i = 0; i < SB_TOOLS_MAX; i++)
+		fd_done(&plan.tools[i]);
+	return r;
 }
 
 static int open_session(struct keeper *k, int filter, uint32_t *ret_stage)

@@ -148,6 +148,21 @@ int root_map_workspace(int workspace, int userns, int *ret_tree)
 	return 0;
 }
 
+int root_show_tools(int dir, int *ret_tree)
+{
+	AUTO_FD tree = -1;
+	int r;
+
+	tree = open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (tree < 0)
+		return -errno;
+	r = set_attrs(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0);
+	if (r < 0)
+		return r;
+	*ret_tree = fd_take(&tree);
+	return 0;
+}
+
 /* mkdir -p below `root`; the last component may be made a file. */
 static int make_path(int root, const char *path, bool is_file)
 {
@@ -230,6 +245,25 @@ static int make_files(int root, const struct sb_config *config)
 		r = write_text(root, "etc/hosts", hosts_text, sizeof(hosts_text) - 1);
 	for (int i = 0; r == 0 && config->read[i]; i++)
 		r = show_path(root, config->read[i]);
+	return r;
+}
+
+/* /glovebox/tools, /glovebox/tools.1 and so on. */
+static int add_tools(int root, const struct root_plan *plan)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < SB_TOOLS_MAX; i++) {
+		char at[64] = SB_TOOLS_AT;
+
+		if (plan->tools[i] < 0)
+			continue;
+		if (i > 0)
+			(void)snprintf(at, sizeof(at), SB_TOOLS_AT ".%zu", i);
+		r = make_path(root, at + 1, false);
+		if (r == 0)
+			r = attach(plan->tools[i], root, at + 1);
+	}
 	return r;
 }
 
@@ -376,6 +410,8 @@ int root_build(const struct root_plan *plan, uint32_t *ret_stage)
 	if (root < 0)
 		return -errno;
 	r = make_files(root, plan->config);
+	if (r == 0)
+		r = add_tools(root, plan);
 	if (r == 0)
 		r = add_tmpfs(root, "tmp", plan, "1777", 0);
 	if (r == 0)

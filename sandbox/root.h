@@ -16,6 +16,7 @@ struct root_plan {
 	int devices; /* detached tree from root_make_devices() */
 	int lower; /* detached, id-mapped view of the workspace */
 	int layers; /* detached tree of the session's layers/ */
+	int tools[SB_TOOLS_MAX]; /* detached, read-only, from root_show_tools(); or -1 */
 };
 
 /* Makes /dev as a detached tree, while there still is the privilege to make
@@ -26,6 +27,10 @@ int root_make_devices(int *ret_tree);
 /* Shows `path` with the owner shifted into the range. Gives a detached tree and
  * the owner. -EINVAL: the file system cannot be id-mapped. 0 or -errno. */
 int root_map_workspace(int workspace, int userns, int *ret_tree);
+
+/* The directory as a detached tree: read-only, without set-user-ids and devices, and
+ * without what is mounted below it. 0 or -errno. */
+int root_show_tools(int dir, int *ret_tree);
 
 /*
  * root_build() - give the session its own root

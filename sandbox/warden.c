@@ -438,7 +438,16 @@ static _Noreturn void warden_main(struct warden *w)
 	_exit(0);
 }
 
-int warden_start(const struct sb_config *config, int *ret_sock, pid_t *ret_pid)
+/* Opened once: a path that is exchanged later shows nothing else. */
+static void open_tools(struct sb_config *config)
+{
+	for (size_t i = 0; i < SB_TOOLS_MAX; i++)
+		config->tool_dirs[i] =
+			config->tools[i] ? open(config->tools[i], O_PATH | O_DIRECTORY | O_CLOEXEC)
+					 : -1;
+}
+
+int warden_start(struct sb_config *config, int *ret_sock, pid_t *ret_pid)
 {
 	static struct warden w;
 	int pair[2];
@@ -466,6 +475,7 @@ int warden_start(const struct sb_config *config, int *ret_sock, pid_t *ret_pid)
 		if (open("/dev/null", O_RDWR) != 1 || open("/dev/null", O_RDWR) != 2)
 			_exit(1);
 		(void)fcntl(w.sock, F_SETFD, FD_CLOEXEC);
+		open_tools(config);
 		warden_main(&w);
 	}
 	(void)close(pair[1]);

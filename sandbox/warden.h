@@ -12,9 +12,9 @@
  * Forks the warden. Call it before anything large is mapped and before any
  * thread is made: small page tables keep its clones fast. Gives the supervisor's
  * end of the socket and the warden's pid, which the caller waits for at the end.
- * Keeps `config` (the child's copy). 0 or -errno.
+ * Keeps `config` (the child's copy, where it opens the tools). 0 or -errno.
  */
-int warden_start(const struct sb_config *config, int *ret_sock, pid_t *ret_pid);
+int warden_start(struct sb_config *config, int *ret_sock, pid_t *ret_pid);
 
 /* One question and its answer, with fds both ways; the answer's become the
  * caller's. 0, or -errno of the socket (-EPIPE: nobody is there); what the

@@ -258,12 +258,19 @@ struct sb_xattr {
 /* What the warden may touch: decided by whoever started it, before the fork. */
 #define SB_READ_MAX 64
 #define SB_ROOTS_MAX 32
+/* Directories of tools: the built-in one, and what the machine's owner adds. */
+#define SB_TOOLS_MAX 8
+#define SB_TOOLS_AT "/glovebox/tools" /* the first; then ".1" and so on behind it */
 struct sb_config {
 	const char *state_dir; /* holds sessions/ */
 	const char *run_dir; /* of this instance; removed at the end, NULL: none */
 	const char *staging; /* an empty directory to build roots on */
 	const char *roots[SB_ROOTS_MAX]; /* workspaces are these or below; NULL ends */
 	const char *read[SB_READ_MAX]; /* shown read-only, ends with NULL */
+	const char *tools[SB_TOOLS_MAX]; /* shown read-only at SB_TOOLS_AT; NULL ends */
+	/* The warden's own: what was opened at the start is what is shown, whatever a path
+	 * has become. -1: it is not there. */
+	int tool_dirs[SB_TOOLS_MAX];
 };
 
 #endif

@@ -111,6 +111,7 @@ struct call_request {
 	bool is_tty;
 	unsigned short rows, columns; /* with a terminal; 0: 24 by 80 */
 	bool is_background; /* what the tool leaves running stays */
+	uint64_t wall_ns; /* less than the policy gives; 0: as the policy has it */
 	enum call_io io;
 };
 

@@ -45,7 +45,7 @@
 struct options {
 	bool help, quiet;
 	const char *name, *require;
-	struct option_list roots, policies;
+	struct option_list roots, policies, tools;
 };
 
 static const struct option_row rows[] = {
@@ -53,6 +53,8 @@ static const struct option_row rows[] = {
 	  "workspaces may be this directory or lie below it; repeat it for more" },
 	{ 'p', "policy", OPTION_LIST, offsetof(struct options, policies), "[NAME=]FILE",
 	  "a policy that sessions may name; without NAME: the default one" },
+	{ 't', "tools", OPTION_LIST, offsetof(struct options, tools), "DIR",
+	  "a directory with manifests of more tools; repeat it for more" },
 	{ 'n', "name", OPTION_TEXT, offsetof(struct options, name), "NAME",
 	  "name of this instance, and of its directory (default: daemon)" },
 	{ 0, "require", OPTION_TEXT, offsetof(struct options, require), "TIER",
@@ -191,6 +193,29 @@ static int listen_all(struct daemon *d, struct text *why)
 	return r;
 }
 
+#define TOOLS_OF_MACHINE "/etc/glovebox/tools.d"
+
+/* The built-in ones, those of the machine, those of the command line. */
+static int load_tools(struct daemon *d, struct text *why)
+{
+	struct toolbox *b = &d->host.tools;
+	AUTO_MEM char *own = toolbox_find_own();
+	int r = 0;
+
+	if (own)
+		r = toolbox_add(b, own, why);
+	else
+		(void)command_fail(0, "warning: no built-in tools: there is no directory \"tools\" "
+				      "beside this program, nor ../lib/glovebox/tools");
+	if (r == 0 && access(TOOLS_OF_MACHINE, F_OK) == 0)
+		r = toolbox_add(b, TOOLS_OF_MACHINE, why);
+	for (size_t i = 0; r == 0 && i < d->opt.tools.count; i++)
+		r = toolbox_add(b, d->opt.tools.at[i], why);
+	for (size_t i = 0; r == 0 && i < b->dir_count; i++)
+		d->config.tools[i] = b->dirs[i];
+	return r;
+}
+
 static int start_warden(struct daemon *d, struct text *why)
 {
 	int r;
@@ -243,7 +268,9 @@ static int prepare(struct daemon *d, struct text *why)
 {
 	int r;
 
-	r = start_warden(d, why);
+	r = load_tools(d, why);
+	if (r == 0)
+		r = start_warden(d, why);
 	if (r == 0) {
 		r = differ_start(&d->host.differ);
 		if (r < 0)
@@ -422,6 +449,7 @@ static void take_down(struct daemon *d)
 	if (d->warden_pid > 0)
 		(void)waitpid(d->warden_pid, NULL, 0);
 	fd_done(&d->host.filter);
+	toolbox_done(&d->host.tools);
 	(void)sd_event_unref(d->loop);
 }
 

@@ -15,6 +15,7 @@
 #include "supervisor/commit.h"
 #include "supervisor/differ.h"
 #include "supervisor/job.h"
+#include "supervisor/manifest.h"
 #include "supervisor/session.h"
 
 /* Sessions in memory. Each has a range of ids of its own, of which there are 4,095. */
@@ -44,6 +45,7 @@ struct host {
 	size_t policy_count;
 	struct jobs *jobs;
 	struct differ differ;
+	struct toolbox tools;
 	struct server *server; /* NULL while there is none */
 	bool is_one_session; /* `glovebox run`: it ends with its call */
 };

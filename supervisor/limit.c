@@ -27,6 +27,13 @@ void call_emit_limit(struct call *c, const char *limit, const char *text)
 	call_end(c);
 }
 
+static uint64_t wall_ns(const struct call *c)
+{
+	uint64_t most = c->session->policy->wall_ns;
+
+	return c->request.wall_ns > 0 && c->request.wall_ns < most ? c->request.wall_ns : most;
+}
+
 static int on_wall(sd_event_source *s, uint64_t now, void *context)
 {
 	struct call *c = context;
@@ -36,10 +43,11 @@ static int on_wall(sd_event_source *s, uint64_t now, void *context)
 	(void)now;
 	if (c->state != CALL_RUNNING && c->state != CALL_STARTING)
 		return 0; /* paused: armed again on resume */
-	if (call_active_ns(c, io_now_ns()) < c->session->policy->wall_ns)
+	if (call_active_ns(c, io_now_ns()) < wall_ns(c))
 		return call_arm_wall(c);
-	(void)snprintf(text, sizeof(text), "ran longer than %.3f s; --limit wall=... raises it",
-		       (double)c->session->policy->wall_ns / 1e9);
+	(void)snprintf(text, sizeof(text), "ran longer than %.3f s%s", (double)wall_ns(c) / 1e9,
+		       wall_ns(c) < c->session->policy->wall_ns ? ", the time it was given"
+								: "; --limit wall=... raises it");
 	call_emit_limit(c, "wall", text);
 	return call_end_by(c, CALL_TIMED_OUT, text);
 }
@@ -47,7 +55,7 @@ static int on_wall(sd_event_source *s, uint64_t now, void *context)
 int call_arm_wall(struct call *c)
 {
 	uint64_t used = call_active_ns(c, io_now_ns());
-	uint64_t left = c->session->policy->wall_ns > used ? c->session->policy->wall_ns - used : 0;
+	uint64_t left = wall_ns(c) > used ? wall_ns(c) - used : 0;
 	uint64_t us = left / CALL_US + 1;
 	int r;
 

@@ -38,6 +38,13 @@ void method_call_resize(struct asked *q);
 void method_call_signal(struct asked *q);
 void method_call_cancel(struct asked *q);
 
+/* methods_tool.c */
+void method_tools(struct asked *q);
+
+/* A tool that runs no program; answers. `input` matches its schema. */
+struct tool;
+void method_tool(struct asked *q, const struct tool *t, const cJSON *input);
+
 /* methods_control.c */
 void method_pause(struct asked *q);
 void method_resume(struct asked *q);

@@ -13,6 +13,8 @@
 #include "sandbox/base/io.h"
 #include "supervisor/account.h"
 #include "supervisor/methods.h"
+#include "supervisor/result.h"
+#include "supervisor/schema.h"
 #include "supervisor/wait.h"
 
 /* Words of a call, and its own variables: above what any program takes in a line. */
@@ -20,6 +22,7 @@
 #define STEP_MAX 1000 /* carried in every event */
 #define AGENT_ID_MAX 200
 #define OUTPUT_READ_MAX (1u << 20) /* of one call.output */
+#define TEXT_MAX (1u << 20) /* of one call.wait, in words for a model */
 
 /* Sends only to calls in a state where the method is legal. */
 static struct call *find_living(struct asked *q)
@@ -47,15 +50,6 @@ struct start {
 	const char *session, *tool, *cwd, *input, *agent_call_id, *step;
 	const cJSON *argv, *env, *terminal, *arguments;
 	bool keeps_input, background;
-};
-
-/* "tool" with "input" holds the rest, as an agent's model wrote it. */
-static const struct param tool_table[] = {
-	{ "argv", PARAM_TEXTS, true, offsetof(struct start, argv) },
-	{ "cwd", PARAM_TEXT, false, offsetof(struct start, cwd) },
-	{ "env", PARAM_OBJECT, false, offsetof(struct start, env) },
-	{ "stdin", PARAM_TEXT, false, offsetof(struct start, input) },
-	{ .kind = PARAM_END },
 };
 
 static char **copy_words(const cJSON *list)
@@ -120,10 +114,15 @@ static int fill_terminal(const cJSON *terminal, struct call_request *request)
 
 static const char *check_start(const struct start *p)
 {
-	if (strcmp(p->tool, "exec") != 0)
-		return "there is no such tool here; \"exec\" runs a command";
-	if (cJSON_GetArraySize(p->argv) == 0 || p->argv->child->valuestring[0] == '\0')
-		return "\"argv\" must hold a program and its arguments";
+	if (p->tool && (p->argv || p->cwd || p->env || p->input || p->background))
+		return "with \"tool\", \"argv\", \"cwd\", \"env\", \"stdin\" and \"background\" "
+		       "are what "
+		       "its \"input\" says";
+	if (p->arguments && !p->tool)
+		return "\"input\" goes with \"tool\"";
+	if (!p->tool && (!p->argv || cJSON_GetArraySize(p->argv) == 0 ||
+			 p->argv->child->valuestring[0] == '\0'))
+		return "\"argv\" must hold a program and its arguments, or \"tool\" name one";
 	if (cJSON_GetArraySize(p->argv) > WORDS_MAX || cJSON_GetArraySize(p->env) > WORDS_MAX)
 		return "\"argv\" or \"env\" has too many entries";
 	if (p->cwd && p->cwd[0] != '/')
@@ -135,31 +134,131 @@ static const char *check_start(const struct start *p)
 	return NULL;
 }
 
-static int fill_request(const struct start *p, struct call_request *request)
+/* A tool's own words come from a model: a relative directory is one of the workspace. */
+static int finish_tool(const struct session *s, struct call_request *request, struct text *why)
 {
-	int r = 0;
+	size_t words = 0, vars = 0;
 
+	while (request->argv[words])
+		words++;
+	while (request->env && request->env[vars])
+		vars++;
+	if (words > WORDS_MAX || vars > WORDS_MAX) {
+		text_add(why, "too many words, or variables");
+		return -EINVAL;
+	}
+	if (request->cwd && request->cwd[0] != '/') {
+		AUTO_TEXT full = { 0 };
+
+		text_printf(&full, "%s/%s", s->at, request->cwd);
+		free(request->cwd);
+		request->cwd = TAKE(full.at);
+		return request->cwd ? 0 : -ENOMEM;
+	}
+	return 0;
+}
+
+static int fill_words(const struct session *s, const struct start *p, const struct tool *tool,
+		      const cJSON *input, struct call_request *request, struct text *why)
+{
+	int r;
+
+	if (tool) {
+		r = tool_expand(tool, input, request, why);
+		return r < 0 ? r : finish_tool(s, request, why);
+	}
 	request->argv = copy_words(p->argv);
-	if (!request->argv)
-		return -ENOMEM;
-	if (p->env)
+	r = request->argv ? 0 : -ENOMEM;
+	if (r == 0 && p->env)
 		r = copy_env(p->env, request);
+	if (r == -EINVAL)
+		text_add(why, "\"env\" holds names and strings");
 	if (r == 0)
-		r = copy_text(p->tool, &request->tool);
+		r = copy_text("exec", &request->tool);
 	if (r == 0)
 		r = copy_text(p->cwd, &request->cwd);
-	if (r == 0)
-		r = copy_text(p->agent_call_id, &request->agent_call_id);
+	if (p->input)
+		text_add(&request->input, p->input);
+	request->is_background = p->background;
+	return r;
+}
+
+static int fill_request(const struct start *p, struct call_request *request, struct text *why)
+{
+	int r;
+
+	r = copy_text(p->agent_call_id, &request->agent_call_id);
 	if (r == 0)
 		r = copy_text(p->step, &request->step);
 	if (r == 0)
 		r = fill_terminal(p->terminal, request);
-	if (p->input)
-		text_add(&request->input, p->input);
-	request->keeps_input = p->keeps_input;
-	request->is_background = p->background;
+	if (r == -EINVAL)
+		text_add(why, "\"tty\" is {\"rows\": n, \"columns\": n}");
+	request->keeps_input |= p->keeps_input;
 	request->io = CALL_IO_KEPT;
 	return r == 0 && request->input.failed ? -ENOMEM : r;
+}
+
+static void answer_start(struct asked *q, struct session *s, const struct call *c, bool is_answered)
+{
+	AUTO_TEXT t = { 0 };
+
+	text_printf(&t, "{\"id\":\"%s.%u\",\"session\":\"%s\",\"call\":%u,\"state\":\"%s\"", s->id,
+		    c->number, s->id, c->number, call_state_names[c->state]);
+	if (c->state == CALL_HELD)
+		text_printf(&t, ",\"digest\":\"%s\",\"waits_ns\":%llu", c->hold.digest,
+			    (unsigned long long)s->policy->approval_ns);
+	if (is_answered)
+		result_add(s, c->number, NULL, 0, TOOL_TEXT_DEFAULT, &t);
+	text_add(&t, "}");
+	server_result(q, t.at);
+}
+
+/* The tool it names; false: the error was sent, or it was served. */
+static bool choose_tool(struct asked *q, const struct start *p, const cJSON *input,
+			const struct tool **ret)
+{
+	AUTO_TEXT why = { 0 };
+
+	*ret = NULL;
+	if (!p->tool)
+		return true;
+	*ret = toolbox_find(&q->host->tools, p->tool);
+	if (!*ret) {
+		toolbox_explain(&q->host->tools, p->tool, &why);
+		server_error(q, RPC_INVALID_PARAMS, "%s", why.at);
+		return false;
+	}
+	if ((*ret)->method == TOOL_PROGRAM)
+		return true;
+	if (schema_match((*ret)->input, input, "", &why) < 0)
+		server_error(q, RPC_INVALID_PARAMS, "%s: %s", p->tool, why.at);
+	else
+		method_tool(q, *ret, input);
+	return false;
+}
+
+static void start_call(struct asked *q, struct session *s, const struct start *p,
+		       const struct tool *tool, const cJSON *input)
+{
+	struct call_request request = { 0 };
+	AUTO_TEXT why = { 0 };
+	struct call *c = NULL;
+	int r;
+
+	r = fill_words(s, p, tool, input, &request, &why);
+	if (r == 0)
+		r = fill_request(p, &request, &why);
+	if (r == 0)
+		r = host_start_call(q->host, s, &request, &c, &why);
+	call_request_done(&request);
+	if (r < 0) {
+		methods_fail(q, r, why.at);
+		return;
+	}
+	answer_start(q, s, c, tool && tool_is_background(tool, input));
+	/* the call is on its way, and so is the answer */
+	(void)session_save(s);
 }
 
 void method_call_start(struct asked *q)
@@ -179,49 +278,29 @@ void method_call_start(struct asked *q)
 		{ "background", PARAM_BOOL, false, offsetof(struct start, background) },
 		{ .kind = PARAM_END },
 	};
-	struct start p = { .tool = "exec" };
-	struct call_request request = { 0 };
+	cJSON *nothing = cJSON_CreateObject();
+	struct start p = { 0 };
+	const struct tool *tool;
 	struct session *s;
-	struct call *c = NULL;
-	AUTO_TEXT why = { 0 };
-	AUTO_TEXT t = { 0 };
+	struct call *c;
 	const char *wrong;
 	uint32_t number;
-	int r;
 
-	if (!methods_params(q, table, &p) || !server_find(q, "session", &s, &c, &number))
-		return;
-	if (p.arguments && params_read(p.arguments, tool_table, &p, &why) < 0) {
-		server_error(q, RPC_INVALID_PARAMS, "in \"input\": %s", why.at);
+	if (!nothing || !methods_params(q, table, &p) ||
+	    !server_find(q, "session", &s, &c, &number)) {
+		cJSON_Delete(nothing);
 		return;
 	}
 	wrong = number                    ? "\"session\" must be a session, not a call"
 		: q->host->is_one_session ? "this session has its one call, of `glovebox run`"
 					  : check_start(&p);
-	if (wrong) {
+	if (!p.arguments)
+		p.arguments = nothing;
+	if (wrong)
 		server_error(q, RPC_INVALID_PARAMS, "%s", wrong);
-		return;
-	}
-	r = fill_request(&p, &request);
-	if (r == -EINVAL)
-		text_add(&why, p.env ? "\"env\" holds names and strings, \"tty\" rows and columns"
-				     : "\"tty\" is {\"rows\": n, \"columns\": n}");
-	if (r == 0)
-		r = host_start_call(q->host, s, &request, &c, &why);
-	call_request_done(&request);
-	if (r < 0) {
-		methods_fail(q, r, why.at);
-		return;
-	}
-	text_printf(&t, "{\"id\":\"%s.%u\",\"session\":\"%s\",\"call\":%u,\"state\":\"%s\"", s->id,
-		    c->number, s->id, c->number, call_state_names[c->state]);
-	if (c->state == CALL_HELD)
-		text_printf(&t, ",\"digest\":\"%s\",\"waits_ns\":%llu", c->hold.digest,
-			    (unsigned long long)s->policy->approval_ns);
-	text_add(&t, "}");
-	server_result(q, t.at);
-	/* the call is on its way, and so is the answer */
-	(void)session_save(s);
+	else if (choose_tool(q, &p, p.arguments, &tool))
+		start_call(q, s, &p, tool, p.arguments);
+	cJSON_Delete(nothing);
 }
 
 /* --- look -------------------------------------------------------------------- */
@@ -260,7 +339,7 @@ void method_call_list(struct asked *q)
 
 struct look {
 	const char *id, *stream, *reason, *signal, *data, *base64;
-	uint64_t timeout_ms, offset, length, rows, columns;
+	uint64_t timeout_ms, text, offset, length, rows, columns;
 	bool close;
 };
 
@@ -269,9 +348,11 @@ void method_call_wait(struct asked *q)
 	static const struct param table[] = {
 		{ "id", PARAM_TEXT, true, offsetof(struct look, id) },
 		{ "timeout_ms", PARAM_COUNT, false, offsetof(struct look, timeout_ms) },
+		{ "text", PARAM_COUNT, false, offsetof(struct look, text) },
 		{ .kind = PARAM_END },
 	};
 	struct look p = { 0 };
+	struct wait_plan plan;
 	struct reply *reply;
 	struct session *s;
 	struct call *c;
@@ -286,10 +367,12 @@ void method_call_wait(struct asked *q)
 	reply = server_defer(q);
 	if (!reply)
 		return;
+	plan = (struct wait_plan){ .timeout_ns = p.timeout_ms * 1000000u,
+				   .text = p.text < TEXT_MAX ? p.text : TEXT_MAX };
 	if (c)
-		waits_add(server_waits(q->server), s, number, p.timeout_ms * 1000000u, reply);
+		waits_add(server_waits(q->server), s, number, &plan, reply);
 	else
-		waits_answer(s, number, reply);
+		waits_answer(s, number, &plan, reply);
 }
 
 /* Longer ones are read from disk by whoever may. */

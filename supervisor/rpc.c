@@ -11,6 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* cJSON would end the string there, and go on with half of it. */
+static bool has_escaped_nul(const char *s, size_t n)
+{
+	for (size_t i = 0; i + 1 < n; i++) {
+		if (s[i] != '\\')
+			continue;
+		if (n - i >= 6 && memcmp(s + i, "\\u0000", 6) == 0)
+			return true;
+		i++;
+	}
+	return false;
+}
+
 static bool is_too_deep(const char *s, size_t n)
 {
 	bool in_string = false;
@@ -89,35 +102,46 @@ static int check_shape(struct rpc_request *q, struct text *why)
 	return 0;
 }
 
-int rpc_parse(const char *line, size_t size, struct rpc_request *q, struct text *why)
+int rpc_read_json(const char *line, size_t size, cJSON **ret, struct text *why)
 {
 	const char *end = NULL;
 
-	*q = (struct rpc_request){ 0 };
+	*ret = NULL;
 	if (!text_is_utf8(line, size) || memchr(line, '\0', size)) {
 		text_add(why, "the line is not valid UTF-8");
+		return RPC_PARSE_ERROR;
+	}
+	if (has_escaped_nul(line, size)) {
+		text_add(why, "a string holds \\u0000");
 		return RPC_PARSE_ERROR;
 	}
 	if (is_too_deep(line, size)) {
 		text_printf(why, "nested deeper than %d", RPC_DEPTH_MAX);
 		return RPC_PARSE_ERROR;
 	}
-	q->json = cJSON_ParseWithLengthOpts(line, size, &end, false);
-	if (!q->json) {
+	*ret = cJSON_ParseWithLengthOpts(line, size, &end, false);
+	if (!*ret) {
 		text_printf(why, "not JSON, at byte %zu", end ? (size_t)(end - line) : size);
 		return RPC_PARSE_ERROR;
 	}
-	while (end < line + size && (*end == ' ' || *end == '\t' || *end == '\r'))
+	while (end < line + size && strchr(" \t\r\n", *end))
 		end++;
-	if (end < line + size) {
-		text_add(why, "something follows the JSON value");
-		return RPC_PARSE_ERROR;
-	}
-	if (has_duplicate(q->json)) {
-		text_add(why, "an object has a key twice, or too many keys");
-		return RPC_PARSE_ERROR;
-	}
-	return check_shape(q, why);
+	if (end == line + size && !has_duplicate(*ret))
+		return 0;
+	text_add(why, end < line + size ? "something follows the JSON value"
+					: "an object has a key twice, or too many keys");
+	cJSON_Delete(*ret);
+	*ret = NULL;
+	return RPC_PARSE_ERROR;
+}
+
+int rpc_parse(const char *line, size_t size, struct rpc_request *q, struct text *why)
+{
+	int r;
+
+	*q = (struct rpc_request){ 0 };
+	r = rpc_read_json(line, size, &q->json, why);
+	return r < 0 ? r : check_shape(q, why);
 }
 
 void rpc_request_done(struct rpc_request *q)

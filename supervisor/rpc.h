@@ -33,6 +33,10 @@ struct rpc_request {
 	const cJSON *params; /* an object, or NULL */
 };
 
+/* Parses JSON as strictly as a request: 0 and what the caller deletes, or
+ * RPC_PARSE_ERROR with `why`. */
+int rpc_read_json(const char *text, size_t size, cJSON **ret, struct text *why);
+
 /* Parses one line without its newline. 0, or an enum rpc_code with `why`; then
  * q->id is set when it could be read. */
 int rpc_parse(const char *line, size_t size, struct rpc_request *q, struct text *why);

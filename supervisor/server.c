@@ -77,6 +77,7 @@ struct connection {
 
 struct reply {
 	struct connection *to;
+	server_convert_fn convert;
 	cJSON *id;
 };
 
@@ -86,6 +87,7 @@ struct parked {
 	struct session *session;
 	struct connection *from;
 	enum verb verb;
+	server_convert_fn convert;
 	cJSON *id, *params;
 };
 
@@ -194,9 +196,19 @@ struct waits *server_waits(struct server *s)
 
 /* --- answers --------------------------------------------------------------- */
 
+static void add_result(struct connection *c, const cJSON *id, server_convert_fn convert,
+		       const char *result)
+{
+	AUTO_TEXT t = { 0 };
+
+	if (convert)
+		convert(result, &t);
+	rpc_add_result(&c->out, id, !convert ? result : t.failed || !t.at ? "null" : t.at);
+}
+
 void server_result(struct asked *q, const char *result)
 {
-	rpc_add_result(&q->from->out, q->id, result);
+	add_result(q->from, q->id, q->convert, result);
 	flush(q->from);
 }
 
@@ -222,6 +234,7 @@ struct reply *server_defer(struct asked *q)
 	}
 	r->to = q->from;
 	r->to->owed++;
+	r->convert = q->convert;
 	r->id = q->id ? cJSON_Duplicate(q->id, true) : NULL;
 	return r;
 }
@@ -237,7 +250,7 @@ static void reply_done(struct reply *r)
 void reply_result(struct reply *r, const char *result)
 {
 	if (r->to->fd >= 0)
-		rpc_add_result(&r->to->out, r->id, result);
+		add_result(r->to, r->id, r->convert, result);
 	reply_done(r);
 }
 
@@ -260,7 +273,9 @@ void server_park(struct asked *q, struct session *session)
 		server_error(q, RPC_BUSY, "the session is being worked on; try again");
 		return;
 	}
-	*p = (struct parked){ NULL, session, q->from, q->verb, NULL, NULL };
+	*p = (struct parked){
+		.session = session, .from = q->from, .verb = q->verb, .convert = q->convert
+	};
 	p->id = q->id ? cJSON_Duplicate(q->id, true) : NULL;
 	p->params = cJSON_Duplicate(q->params, true);
 	q->from->owed++;
@@ -308,6 +323,7 @@ void server_unpark(struct server *s, struct session *session)
 			.name = p->from->name,
 			.id = p->id,
 			.params = p->params,
+			.convert = p->convert,
 		};
 
 		if (p->from->fd >= 0)

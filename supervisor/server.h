@@ -18,6 +18,8 @@ struct server;
 struct connection;
 struct reply;
 
+typedef void (*server_convert_fn)(const char *result, struct text *out);
+
 /* One request while it is served. */
 struct asked {
 	struct server *server;
@@ -28,6 +30,8 @@ struct asked {
 	uid_t uid;
 	const char *name; /* "operator (uid 0)" */
 	const cJSON *id, *params;
+	/* NULL, or makes the answer of another method from this one's result */
+	server_convert_fn convert;
 };
 
 int server_start(struct server **ret, struct host *host);

@@ -35,6 +35,8 @@ const struct verb_rule verb_rules[VERB_COUNT] = {
 	[VERB_CHANGES_LIST] = { "changes.list", 0, false },
 	[VERB_CHANGES_DIFF] = { "changes.diff", 0, false },
 	[VERB_COMMIT] = { "commit", 0, false }, /* the session's policy says who */
+	[VERB_TOOLS] = { "tools.list", 0, false },
+	[VERB_UNDO] = { "undo", 0, false }, /* of a session of its own, as it could by writing */
 	[VERB_PAUSE] = { "call.pause", IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED),
 			 true },
 	[VERB_RESUME] = { "call.resume", IN(CALL_PAUSING) | IN(CALL_PAUSED), true },
@@ -46,7 +48,6 @@ const struct verb_rule verb_rules[VERB_COUNT] = {
 	[VERB_STEER] = { "steer", 0, true },
 	[VERB_DISCARD] = { "discard", 0, true },
 	[VERB_ROLLBACK] = { "rollback", 0, true },
-	[VERB_UNDO] = { "undo", 0, true },
 };
 
 enum verb verb_find(const char *method)

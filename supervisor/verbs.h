@@ -27,6 +27,8 @@ enum verb {
 	VERB_CHANGES_LIST,
 	VERB_CHANGES_DIFF,
 	VERB_COMMIT,
+	VERB_TOOLS,
+	VERB_UNDO,
 	/* of operators */
 	VERB_PAUSE,
 	VERB_RESUME,
@@ -38,7 +40,6 @@ enum verb {
 	VERB_STEER,
 	VERB_DISCARD,
 	VERB_ROLLBACK,
-	VERB_UNDO,
 
 	VERB_COUNT,
 };

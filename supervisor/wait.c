@@ -18,6 +18,7 @@
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "supervisor/account.h"
+#include "supervisor/result.h"
 
 /* Of each stream in a result: so much of its beginning, and of its end. The rest is
  * read with call.output. */
@@ -29,6 +30,7 @@ struct wait {
 	struct waits *all;
 	struct session *session;
 	uint32_t call;
+	struct wait_plan plan;
 	struct reply *reply;
 	sd_event_source *timer;
 };
@@ -107,7 +109,8 @@ static void add_steers(struct session *s, struct text *t)
 	text_add(t, "]");
 }
 
-void waits_answer(struct session *s, uint32_t call, struct reply *reply)
+void waits_answer(struct session *s, uint32_t call, const struct wait_plan *plan,
+		  struct reply *reply)
 {
 	AUTO_MEM char *all = malloc(RESULT_MAX);
 	AUTO_TEXT t = { 0 };
@@ -124,8 +127,13 @@ void waits_answer(struct session *s, uint32_t call, struct reply *reply)
 	}
 	/* without its last brace: more members follow */
 	text_add_n(&t, all, (size_t)n - 1);
-	add_output(s, call, "stdout", &t);
-	add_output(s, call, "stderr", &t);
+	all[n] = '\0';
+	if (plan->text > 0) {
+		result_add(s, call, all, plan->from, plan->text, &t);
+	} else {
+		add_output(s, call, "stdout", &t);
+		add_output(s, call, "stderr", &t);
+	}
 	add_steers(s, &t);
 	text_add(&t, "}");
 	reply_result(reply, t.failed ? "null" : t.at);
@@ -158,6 +166,8 @@ static int on_timeout(sd_event_source *source, uint64_t now, void *context)
 	text_printf(&t, "{\"id\":\"%s.%u\",\"session\":\"%s\",\"call\":%u,\"state\":\"%s\"",
 		    w->session->id, w->call, w->session->id, w->call,
 		    c ? call_state_names[c->state] : "done");
+	if (w->plan.text > 0)
+		result_add(w->session, w->call, NULL, w->plan.from, w->plan.text, &t);
 	add_steers(w->session, &t);
 	text_add(&t, "}");
 	reply_result(w->reply, t.at);
@@ -166,7 +176,7 @@ static int on_timeout(sd_event_source *source, uint64_t now, void *context)
 	return 0;
 }
 
-void waits_add(struct waits *all, struct session *s, uint32_t call, uint64_t timeout_ns,
+void waits_add(struct waits *all, struct session *s, uint32_t call, const struct wait_plan *plan,
 	       struct reply *reply)
 {
 	struct wait *w = all->count < WAITS_MAX ? calloc(1, sizeof(*w)) : NULL;
@@ -175,12 +185,12 @@ void waits_add(struct waits *all, struct session *s, uint32_t call, uint64_t tim
 		reply_error(reply, RPC_BUSY, "too many wait already");
 		return;
 	}
-	*w = (struct wait){ all->first, all, s, call, reply, NULL };
+	*w = (struct wait){ all->first, all, s, call, *plan, reply, NULL };
 	all->count++;
 	all->first = w;
-	if (timeout_ns > 0)
+	if (plan->timeout_ns > 0)
 		(void)sd_event_add_time_relative(all->loop, &w->timer, CLOCK_MONOTONIC,
-						 timeout_ns / 1000, 0, on_timeout, w);
+						 plan->timeout_ns / 1000, 0, on_timeout, w);
 }
 
 void waits_call_over(struct waits *all, struct session *s, uint32_t call)
@@ -193,7 +203,7 @@ void waits_call_over(struct waits *all, struct session *s, uint32_t call)
 			continue;
 		}
 		*p = w->next;
-		waits_answer(s, call, w->reply);
+		waits_answer(s, call, &w->plan, w->reply);
 		wait_free(w);
 	}
 }

@@ -10,13 +10,21 @@
 
 int waits_new(struct waits **ret, sd_event *loop);
 
-/* Answers when the account of the call is written, or after `timeout_ns` with the
- * call's state (0: never). Takes the reply. */
-void waits_add(struct waits *w, struct session *s, uint32_t call, uint64_t timeout_ns,
+/* How long, and what is wanted beside the account. */
+struct wait_plan {
+	uint64_t timeout_ns; /* 0: no limit */
+	size_t text; /* bytes of output in words for a model; 0: none of it */
+	uint64_t from; /* there, leave away so much of standard output */
+};
+
+/* Answers when the account of the call is written, or after the timeout with the
+ * call's state. Takes the reply. */
+void waits_add(struct waits *w, struct session *s, uint32_t call, const struct wait_plan *plan,
 	       struct reply *reply);
 
 /* Answers at once, from the account on disk. */
-void waits_answer(struct session *s, uint32_t call, struct reply *reply);
+void waits_answer(struct session *s, uint32_t call, const struct wait_plan *plan,
+		  struct reply *reply);
 
 void waits_call_over(struct waits *w, struct session *s, uint32_t call);
 void waits_session_gone(struct waits *w, struct session *s);

@@ -257,7 +257,7 @@ def test_steering_reaches_the_agent_beside_the_tools_output(daemon):
 # --- roles ------------------------------------------------------------------------
 
 OPERATORS = ["call.pause", "call.resume", "call.kill", "host.kill", "approval.list", "approval.approve",
-             "approval.deny", "steer", "discard", "rollback", "undo"]
+             "approval.deny", "steer", "discard", "rollback"]
 
 
 def test_the_agents_door_never_opens_an_operators_verb(daemon):
