@@ -24,6 +24,7 @@ SANDBOX := $(wildcard sandbox/*.c sandbox/base/*.c)
 SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c))
 LIB_OBJ := $(SANDBOX:%.c=$(B)/%.o) $(SUPERVISOR:%.c=$(B)/%.o)
 DIFF_OBJ := $(addprefix $(B)/,supervisor/diff/main.o supervisor/text.o sandbox/base/io.o)
+MCP_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out supervisor/mcp/none.c,$(wildcard supervisor/mcp/*.c)))
 BPF_OBJ := $(B)/bpf/watch.bpf.o $(B)/bpf/feature.bpf.o
 SKEL := $(BPF_OBJ:%.bpf.o=%.skel.h)
 UNIT := $(wildcard tests/unit/*.c)
@@ -42,7 +43,7 @@ STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-probe $(TOOLS) ## build everything into build/
+all: $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-mcp $(B)/glovebox-probe $(TOOLS) ## build everything into build/
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -71,6 +72,19 @@ $(B)/glovebox: $(B)/supervisor/main.o $(LIB_OBJ)
 $(B)/glovebox-diff: $(DIFF_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) $^ -o $@ $(shell pkg-config --libs libgit2)
+
+# Of the library it takes what it uses, so that nothing privileged is in it.
+$(B)/libglovebox.a: $(LIB_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/glovebox-mcp: $(MCP_OBJ) $(B)/supervisor/mcp/none.o $(B)/libglovebox.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(HARDEN) -Wl,--gc-sections $^ -o $@ $(PKG_LIBS) -lmicrohttpd
+
+# The same, with what the conformance suite asks for: never installed.
+$(B)/glovebox-mcp-fixtures: $(MCP_OBJ) $(B)/tests/mcp/fixtures.o $(B)/libglovebox.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(PKG_LIBS) -lmicrohttpd
 
 $(B)/glovebox-probe: tools/probe.c
 	$(call say,LD,$@)
@@ -148,7 +162,7 @@ asan: ## unit tests under ASan and UBSan
 
 install: all ## into $(DESTDIR)/usr/local
 	install -d $(DESTDIR)/usr/local/bin
-	install -m 755 $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-probe $(DESTDIR)/usr/local/bin
+	install -m 755 $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-mcp $(B)/glovebox-probe $(DESTDIR)/usr/local/bin
 	install -d $(DESTDIR)/usr/local/lib/glovebox/tools
 	cp -P $(TOOLS) $(DESTDIR)/usr/local/lib/glovebox/tools
 

@@ -291,7 +291,8 @@ static int connect_id(const struct instances *all, const char *id, struct client
 	return found == 1 ? 0 : fail_find(id, found, refused, why);
 }
 
-static int connect_daemon(const struct instances *all, struct client *ret, struct text *why)
+static int connect_daemon(const struct instances *all, bool as_agent, struct client *ret,
+			  struct text *why)
 {
 	const char *wanted = getenv("GLOVEBOX_HOST");
 	bool refused = false;
@@ -303,7 +304,7 @@ static int connect_daemon(const struct instances *all, struct client *ret, struc
 
 		if (!is_daemon(all->at[i]) || (is_one(wanted) && strcmp(wanted, all->at[i]) != 0))
 			continue;
-		r = connect_to(all->at[i], "operator.sock", &c);
+		r = as_agent ? -EACCES : connect_to(all->at[i], "operator.sock", &c);
 		if (r == -EACCES) /* not an operator: perhaps an agent */
 			r = connect_to(all->at[i], "agent.sock", &c);
 		refused |= r == -EACCES;
@@ -326,9 +327,26 @@ int client_connect(const char *id, struct client *ret, struct text *why)
 
 	*ret = (struct client){ .fd = -1 };
 	list_instances(&all);
-	r = id ? connect_id(&all, id, ret, why) : connect_daemon(&all, ret, why);
+	r = id ? connect_id(&all, id, ret, why) : connect_daemon(&all, false, ret, why);
 	free_instances(&all);
 	return r;
+}
+
+int client_connect_agent(struct client *ret, struct text *why)
+{
+	struct instances all;
+	int r;
+
+	*ret = (struct client){ .fd = -1 };
+	list_instances(&all);
+	r = connect_daemon(&all, true, ret, why);
+	free_instances(&all);
+	return r;
+}
+
+int client_connect_instance(const char *instance, const char *name, struct client *ret)
+{
+	return connect_to(instance, name, ret);
 }
 
 int client_ask_all(const char *method, client_fn fn, void *context)

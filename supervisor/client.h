@@ -27,6 +27,12 @@ struct client {
  * one. 0; -ENOENT nobody has it, -ENOTUNIQ, -EACCES, or -errno, with `why`. */
 int client_connect(const char *id, struct client *ret, struct text *why);
 
+/* Connects to a daemon, chosen as with NULL above, at its agents' door. */
+int client_connect_agent(struct client *ret, struct text *why);
+
+/* Connects to one socket of one instance. 0 or -errno. */
+int client_connect_instance(const char *instance, const char *name, struct client *ret);
+
 /* Sends a request; `params` are the members of an object, without braces, or NULL. */
 int client_send(struct client *c, const char *method, const char *params);
 

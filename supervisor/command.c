@@ -10,10 +10,6 @@
 
 #include "supervisor/text.h"
 
-#ifndef GLOVEBOX_VERSION
-#define GLOVEBOX_VERSION "0.1.0"
-#endif
-
 #define SAY_MS 2000
 #define PIECE 4096 /* PIPE_BUF: taken at once by what poll(2) calls writable */
 

@@ -3,6 +3,10 @@
 #ifndef SUPERVISOR_COMMAND_H
 #define SUPERVISOR_COMMAND_H
 
+#ifndef GLOVEBOX_VERSION
+#define GLOVEBOX_VERSION "0.1.0"
+#endif
+
 /* Exit statuses of every command but `run` (DESIGN.md 10). */
 enum exit_status {
 	EXIT_DONE = 0,

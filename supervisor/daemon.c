@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -44,7 +45,7 @@
 
 struct options {
 	bool help, quiet;
-	const char *name, *require;
+	const char *name, *require, *owner;
 	struct option_list roots, policies, tools;
 };
 
@@ -59,6 +60,8 @@ static const struct option_row rows[] = {
 	  "name of this instance, and of its directory (default: daemon)" },
 	{ 0, "require", OPTION_TEXT, offsetof(struct options, require), "TIER",
 	  "do not start when nothing can be watched: full" },
+	{ 0, "owner-fd", OPTION_TEXT, offsetof(struct options, owner), "FD",
+	  "end when this inherited file descriptor is at its end: who started us is gone" },
 	{ 'q', "quiet", OPTION_BOOL, offsetof(struct options, quiet), NULL,
 	  "say nothing but errors" },
 	{ 'h', "help", OPTION_BOOL, offsetof(struct options, help), NULL, "this text" },
@@ -73,6 +76,7 @@ struct daemon {
 	struct host host;
 	struct server *server;
 	int agents, operators; /* listening */
+	int owner; /* at its end we end; -1: none */
 	pid_t warden_pid;
 	sd_event *loop;
 	sd_event_source *on_stop_look, *on_warden;
@@ -385,6 +389,18 @@ static int on_warden(sd_event_source *s, int fd, uint32_t events, void *context)
 	return 0;
 }
 
+static int on_owner(sd_event_source *s, int fd, uint32_t events, void *context)
+{
+	char byte;
+
+	(void)events;
+	if (read(fd, &byte, 1) != 0)
+		return 0;
+	(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	stop(context, "who started the supervisor is gone");
+	return 0;
+}
+
 static int watch(struct daemon *d)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -395,6 +411,8 @@ static int watch(struct daemon *d)
 					on_signal, d);
 	if (r >= 0)
 		r = sd_event_add_io(d->loop, &d->on_warden, d->host.warden, 0, on_warden, d);
+	if (r >= 0 && d->owner >= 0)
+		r = sd_event_add_io(d->loop, NULL, d->owner, EPOLLIN, on_owner, d);
 	if (r >= 0)
 		r = sd_event_set_watchdog(d->loop, true);
 	return r < 0 ? r : 0;
@@ -467,6 +485,16 @@ static int check(struct daemon *d, char **rest, struct text *why)
 			 "--name is a plain word of at most 32 bytes, and not like a session's");
 		return -EINVAL;
 	}
+	if (d->opt.owner) {
+		uint64_t fd;
+
+		if (text_parse_count(d->opt.owner, 3, 1023, &fd) < 0 ||
+		    fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
+			text_add(why, "--owner-fd is the number of an inherited file descriptor");
+			return -EINVAL;
+		}
+		d->owner = (int)fd;
+	}
 	if (d->opt.require && strcmp(d->opt.require, "full") != 0) {
 		text_add(why, "--require takes \"full\"");
 		return -EINVAL;
@@ -493,7 +521,7 @@ int command_daemon(char **argv)
 	char **rest;
 	int r;
 
-	d.agents = d.operators = -1;
+	d.agents = d.operators = d.owner = -1;
 	if (options_parse(rows, argv, false, &d.opt, &rest, &why) < 0)
 		return command_fail(EXIT_USAGE, "%s", why.at);
 	if (d.opt.help)

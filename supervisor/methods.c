@@ -24,6 +24,7 @@ static void (*const serve[VERB_COUNT])(struct asked *q) = {
 	[VERB_CALL_CANCEL] = method_call_cancel,
 	[VERB_SUBSCRIBE] = method_subscribe,
 	[VERB_UNSUBSCRIBE] = method_unsubscribe,
+	[VERB_RECENT] = method_recent,
 	[VERB_CHANGES_LIST] = method_changes_list,
 	[VERB_CHANGES_DIFF] = method_changes_diff,
 	[VERB_COMMIT] = method_commit,

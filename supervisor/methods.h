@@ -26,6 +26,7 @@ void method_session_show(struct asked *q);
 void method_session_close(struct asked *q);
 void method_subscribe(struct asked *q);
 void method_unsubscribe(struct asked *q);
+void method_recent(struct asked *q);
 
 /* methods_call.c */
 void method_call_start(struct asked *q);

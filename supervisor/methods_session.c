@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* supervisor/methods_session.c - sessions and their streams. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "sandbox/base/fd.h"
+#include "supervisor/command.h"
 #include "supervisor/feed.h"
 #include "supervisor/methods.h"
-
-#ifndef GLOVEBOX_VERSION
-#define GLOVEBOX_VERSION "0.1.0"
-#endif
 
 /* Labels are the agent's own, and carried along: they stay small. */
 #define LABELS_MAX 4096
@@ -375,4 +376,58 @@ void method_unsubscribe(struct asked *q)
 		server_error(q, RPC_NOT_FOUND, "there is no such subscription on this connection");
 	else
 		server_result(q, "{}");
+}
+
+/* Of the log, for somebody who looks once. */
+#define RECENT_MAX (128u << 10)
+
+static void add_lines(char *lines, uint32_t call, struct text *out)
+{
+	AUTO_TEXT wanted = { 0 };
+	char *nl;
+
+	text_printf(&wanted, ",\"call\":%u,", call);
+	for (char *p = lines; (nl = strchr(p, '\n')); p = nl + 1) {
+		*nl = '\0';
+		if (call > 0 && !strstr(p, wanted.at))
+			continue;
+		text_add(out, p);
+		text_add(out, "\n");
+	}
+}
+
+void method_recent(struct asked *q)
+{
+	static const struct param table[] = {
+		{ "id", PARAM_TEXT, true, offsetof(struct subscribe, session) },
+		{ .kind = PARAM_END },
+	};
+	struct subscribe p = { 0 };
+	AUTO_MEM char *buf = NULL;
+	AUTO_TEXT lines = { 0 };
+	AUTO_TEXT t = { 0 };
+	struct session *s;
+	struct call *c;
+	uint32_t number;
+	AUTO_FD fd = -1;
+	off_t size, from;
+	ssize_t n;
+
+	if (!methods_params(q, table, &p) || !server_find(q, "id", &s, &c, &number))
+		return;
+	fd = openat(s->dir, "events/1.jsonl", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	size = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1;
+	from = size > (off_t)RECENT_MAX ? size - (off_t)RECENT_MAX : 0;
+	buf = calloc(1, RECENT_MAX + 1);
+	n = size >= 0 && buf ? pread(fd, buf, RECENT_MAX, from) : -1;
+	if (n < 0) {
+		server_error(q, RPC_NOT_FOUND, "this session has no log");
+		return;
+	}
+	/* the first line may be cut */
+	add_lines(from > 0 && strchr(buf, '\n') ? strchr(buf, '\n') + 1 : buf, number, &lines);
+	text_printf(&t, "{\"session\":\"%s\",\"lines\":", s->id);
+	text_add_json(&t, lines.at ? lines.at : "", lines.len);
+	text_add(&t, "}");
+	server_result(q, t.at);
 }

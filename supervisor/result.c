@@ -48,19 +48,6 @@ static double get_number(const cJSON *json, const char *key)
 	return cJSON_IsNumber(v) ? v->valuedouble : 0;
 }
 
-/* Our own writer gives a byte that is no text as \udcXX; here it becomes U+FFFD. */
-static void replace_lone(char *json)
-{
-	for (char *p = json; *p; p++) {
-		if (p[0] != '\\')
-			continue;
-		if (strncmp(p, "\\udc", 4) == 0 && p[4] && p[5])
-			memcpy(p, "\\ufffd", 6);
-		if (*++p == '\0')
-			break;
-	}
-}
-
 static void add_valid(struct text *t, const char *s, size_t n)
 {
 	size_t from = 0;
@@ -296,7 +283,7 @@ void result_add(struct session *s, uint32_t call, char *account, uint64_t from, 
 	bool is_error = false;
 
 	if (account) {
-		replace_lone(account);
+		text_replace_lone(account);
 		json = cJSON_Parse(account);
 		is_error = strcmp(get_text(json, "outcome"), "exited") != 0 ||
 			   get_number(json, "exit_code") != 0;

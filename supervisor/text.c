@@ -170,6 +170,18 @@ static bool is_safe_sequence(const unsigned char *p, size_t len)
 	return !(len == 3 && p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf);
 }
 
+void text_replace_lone(char *json)
+{
+	for (char *p = json; *p; p++) {
+		if (p[0] != '\\')
+			continue;
+		if (strncmp(p, "\\udc", 4) == 0 && p[4] && p[5])
+			memcpy(p, "\\ufffd", 6);
+		if (*++p == '\0')
+			break;
+	}
+}
+
 void text_add_safe(struct text *t, const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;

@@ -30,6 +30,9 @@ void text_add_json(struct text *t, const char *s, size_t n);
  * lone \udcXX is the byte XX. */
 void text_add_unescaped(struct text *t, const char *s, size_t n);
 
+/* In JSON text: each lone \\udcXX becomes U+FFFD, for readers who refuse the former. */
+void text_replace_lone(char *json);
+
 /* Bytes for a terminal: anything that is not printable is shown as \xXX, so that
  * no name or argument can move the cursor or forge a line. */
 void text_add_safe(struct text *t, const char *s, size_t n);

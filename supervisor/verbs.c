@@ -32,6 +32,7 @@ const struct verb_rule verb_rules[VERB_COUNT] = {
 	[VERB_CALL_CANCEL] = { "call.cancel", LIVING, false },
 	[VERB_SUBSCRIBE] = { "events.subscribe", 0, false },
 	[VERB_UNSUBSCRIBE] = { "events.unsubscribe", 0, false },
+	[VERB_RECENT] = { "events.recent", 0, false },
 	[VERB_CHANGES_LIST] = { "changes.list", 0, false },
 	[VERB_CHANGES_DIFF] = { "changes.diff", 0, false },
 	[VERB_COMMIT] = { "commit", 0, false }, /* the session's policy says who */

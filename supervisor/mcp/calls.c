@@ -1,0 +1,797 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * supervisor/mcp/calls.c - tools/call and tasks: calls of a supervisor's sessions.
+ *
+ *	tools/call -> a session is open -> call.start -> call.wait -> answer
+ *
+ * The wait is bounded: clients give up after some minutes, so a call that runs longer
+ * is answered with its id, and `wait` goes on with it; a client that knows tasks gets
+ * a task. What the client cancels is ended with every process.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "supervisor/mcp/mcp.h"
+#include "supervisor/rpc.h"
+
+#define PAGE 50 /* tools in one page */
+#define TEXT_DEFAULT 30000
+#define ID_MAX 64
+#define KEY_MAX 128
+/* Output is told as progress at most so often. */
+#define OUTPUT_TOLD_NS 250000000ull
+#define OUTPUT_TOLD_MAX 200 /* bytes of it */
+/* Finished tasks that are remembered, of one session. */
+#define TASKS_MAX 256
+#define TASK_TTL "3600000"
+#define TASK_POLL "500"
+#define NOTE "[operator note"
+
+struct mcp_call {
+	struct mcp_call *next;
+	struct mcp_session *session;
+	struct mcp_request *q; /* NULL: cancelled, or it is a task */
+	char id[ID_MAX]; /* of the supervisor; "": not started yet */
+	char created[32];
+	uint32_t ask; /* in flight; 0: nothing */
+	uint32_t text; /* bytes of output it may show */
+	uint64_t told_ns;
+	bool is_task, is_cancelled;
+};
+
+struct mcp_session {
+	struct mcp_session *next;
+	struct mcp *mcp;
+	char key[KEY_MAX];
+	char id[ID_MAX]; /* "": being made */
+	struct mcp_call *calls;
+	bool is_closing;
+};
+
+static const cJSON *get(const cJSON *json, const char *key)
+{
+	return cJSON_GetObjectItemCaseSensitive(json, key);
+}
+
+static const char *get_text(const cJSON *json, const char *key)
+{
+	return cJSON_GetStringValue(get(json, key));
+}
+
+static void add_member(struct text *t, const char *key, const char *value)
+{
+	text_printf(t, "%s\"%s\":", t->len ? "," : "", key);
+	text_add_json(t, value, strlen(value));
+}
+
+static void add_json(struct text *t, const cJSON *v)
+{
+	char *s = v ? cJSON_PrintUnformatted(v) : NULL;
+
+	text_add(t, s ? s : "null");
+	cJSON_free(s);
+}
+
+/* False: the request was answered. */
+static bool need_link(struct mcp_request *q)
+{
+	AUTO_TEXT why = { 0 };
+
+	if (q->peer->mcp->link || q->peer->mcp->connect(q->peer->mcp, &why) == 0)
+		return true;
+	mcp_error(q, 0, MCP_INTERNAL, why.at ? why.at : "no supervisor", NULL);
+	return false;
+}
+
+static void forget_call(struct mcp_call *c)
+{
+	for (struct mcp_call **p = &c->session->calls; *p; p = &(*p)->next)
+		if (*p == c) {
+			*p = c->next;
+			break;
+		}
+	link_forget(c->session->mcp->link, c->ask);
+	free(c);
+}
+
+/* --- tools/list ----------------------------------------------------------------- */
+
+static void add_tool(const cJSON *tool, struct text *t)
+{
+	static const char *const members[] = { "name",        "title",        "description",
+					       "inputSchema", "outputSchema", "annotations" };
+
+	text_add(t, "{");
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		if (!get(tool, members[i]))
+			continue;
+		text_printf(t, "%s\"%s\":", i ? "," : "", members[i]);
+		add_json(t, get(tool, members[i]));
+	}
+	text_add(t, "},");
+}
+
+void mcp_tools_list(struct mcp_request *q)
+{
+	const char *cursor = get_text(q->params, "cursor");
+	uint64_t from = 0;
+	AUTO_TEXT t = { 0 };
+	const cJSON *tool;
+	uint64_t n = 0;
+
+	if (get(q->params, "cursor") &&
+	    (!cursor || cursor[0] != 'o' || text_parse_count(cursor + 1, 1, 100000, &from) < 0)) {
+		mcp_error(q, 0, MCP_INVALID_PARAMS, "the cursor is not one of ours", NULL);
+		return;
+	}
+	text_add(&t, "\"tools\":[");
+	if (mcp_fixtures && from == 0)
+		text_add(&t, mcp_fixtures->tools);
+	else if (!mcp_fixtures && !need_link(q))
+		return;
+	cJSON_ArrayForEach (tool, q->peer->mcp->tools)
+		if (n++ >= from && n <= from + PAGE)
+			add_tool(tool, &t);
+	if (t.at && t.at[t.len - 1] == ',')
+		t.len--;
+	text_add_n(&t, "]", 1);
+	if (n > from + PAGE)
+		text_printf(&t, ",\"nextCursor\":\"o%llu\"", (unsigned long long)from + PAGE);
+	if (q->is_modern)
+		text_add(&t, ",\"ttlMs\":300000,\"cacheScope\":\"private\"");
+	mcp_result(q, t.at);
+}
+
+/* --- answers ----------------------------------------------------------------------- */
+
+/* A tool's output must not look like a person's words. */
+static void add_text_block(struct text *t, const char *text)
+{
+	AUTO_TEXT plain = { 0 };
+	const char *at;
+
+	while ((at = strstr(text, NOTE))) {
+		text_add_n(&plain, text, (size_t)(at - text));
+		text_add(&plain, "(operator note");
+		text = at + strlen(NOTE);
+	}
+	text_add(&plain, text);
+	text_add(t, "{\"type\":\"text\",\"text\":");
+	text_add_json(t, plain.at ? plain.at : "", plain.len);
+	text_add(t, "}");
+}
+
+static void add_steers(struct text *t, const cJSON *steers)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, steers) {
+		AUTO_TEXT note = { 0 };
+
+		text_printf(&note, NOTE " from %s] %s", get_text(v, "by"), get_text(v, "text"));
+		text_add(t, ",{\"type\":\"text\",\"text\":");
+		text_add_json(t, note.at, note.len);
+		text_add(t, ",\"annotations\":{\"audience\":[\"assistant\"],\"priority\":1}}");
+	}
+}
+
+/* Members of a CallToolResult, from what the supervisor says. */
+static void make_result(const struct mcp_call *c, const cJSON *result, struct text *t)
+{
+	const char *text = get_text(result, "text");
+	const cJSON *structured = get(result, "structured");
+	const cJSON *changes = get(structured, "change_count");
+
+	text_add(t, "\"content\":[");
+	add_text_block(t, text ? text : "");
+	add_steers(t, get(result, "steer"));
+	if (cJSON_IsNumber(changes) && changes->valuedouble > 0 && c->id[0])
+		text_printf(t,
+			    ",{\"type\":\"resource_link\",\"uri\":\"glovebox://%s/diff\",\"name\":"
+			    "\"diff\",\"mimeType\":\"text/x-diff\"}",
+			    c->id);
+	text_add(t, "],\"structuredContent\":");
+	add_json(t, structured);
+	text_printf(t, ",\"isError\":%s", cJSON_IsTrue(get(result, "is_error")) ? "true" : "false");
+}
+
+static void finish(struct mcp_call *c, const cJSON *result)
+{
+	struct mcp_request *q = c->q;
+	AUTO_TEXT t = { 0 };
+
+	make_result(c, result, &t);
+	c->q = NULL;
+	forget_call(c);
+	mcp_result(q, t.at);
+}
+
+/* A refusal of the supervisor is something the model can act upon. */
+static void finish_error(struct mcp_call *c, const char *error)
+{
+	struct mcp_request *q = c->q;
+	AUTO_TEXT t = { 0 };
+
+	text_add(&t, "\"content\":[");
+	add_text_block(&t, error);
+	text_add(&t, "],\"isError\":true");
+	c->q = NULL;
+	forget_call(c);
+	mcp_result(q, t.at);
+}
+
+static void add_task(const struct mcp_call *c, const char *status, const char *message,
+		     struct text *t)
+{
+	AUTO_TEXT now = { 0 };
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	text_add_time(&now, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
+	text_printf(t, "\"taskId\":\"%s\",\"status\":\"%s\"", c->id, status);
+	if (message)
+		text_printf(t, ",\"statusMessage\":\"%s\"", message);
+	text_printf(t,
+		    ",\"createdAt\":\"%s\",\"lastUpdatedAt\":\"%s\",\"ttlMs\":" TASK_TTL
+		    ",\"pollIntervalMs\":" TASK_POLL,
+		    c->created, now.at);
+}
+
+/* The oldest that is over makes room. */
+static void limit_tasks(struct mcp_session *s)
+{
+	struct mcp_call *oldest = NULL;
+	size_t n = 0;
+
+	for (struct mcp_call *c = s->calls; c; c = c->next)
+		if (c->is_task) {
+			oldest = c; /* new ones are put in front */
+			n++;
+		}
+	if (n > TASKS_MAX)
+		forget_call(oldest);
+}
+
+static void answer_task(struct mcp_call *c, const char *state)
+{
+	struct mcp_request *q = c->q;
+	AUTO_TEXT t = { 0 };
+
+	c->q = NULL;
+	c->is_task = true;
+	text_add(&t, "\"resultType\":\"task\",");
+	add_task(c, "working", state, &t);
+	limit_tasks(c->session);
+	mcp_result(q, t.at);
+}
+
+/* --- a call -------------------------------------------------------------------------- */
+
+static void on_waited(void *context, const cJSON *result, int code, const char *error)
+{
+	struct mcp_call *c = context;
+	const char *state = get_text(get(result, "structured"), "state");
+
+	(void)code;
+	c->ask = 0;
+	if (!result)
+		finish_error(c, error);
+	else if (mcp_client_has_tasks(c->q) && state && strcmp(state, "done") != 0)
+		answer_task(c, state);
+	else
+		finish(c, result);
+}
+
+static void wait_for(struct mcp_call *c)
+{
+	const struct mcp_options *o = &c->session->mcp->options;
+	AUTO_TEXT params = { 0 };
+
+	add_member(&params, "id", c->id);
+	text_printf(&params, ",\"text\":%u,\"timeout_ms\":%llu", c->text,
+		    (unsigned long long)(mcp_client_has_tasks(c->q) ? o->task_ms : o->hold_ms));
+	c->ask = link_ask(c->session->mcp->link, "call.wait", params.at, on_waited, c);
+}
+
+static void ignore(void *context, const cJSON *result, int code, const char *error)
+{
+	(void)context;
+	(void)result;
+	(void)code;
+	(void)error;
+}
+
+static void end_call(struct mcp *m, const char *id, const char *why)
+{
+	AUTO_TEXT params = { 0 };
+
+	add_member(&params, "id", id);
+	add_member(&params, "reason", why);
+	(void)link_ask(m->link, "call.cancel", params.at, ignore, NULL);
+}
+
+static void on_started(void *context, const cJSON *result, int code, const char *error)
+{
+	struct mcp_call *c = context;
+	const char *id = get_text(result, "id");
+
+	c->ask = 0;
+	if (id)
+		(void)snprintf(c->id, sizeof(c->id), "%s", id);
+	if (!c->q) { /* cancelled meanwhile */
+		if (id)
+			end_call(c->session->mcp, id, "cancelled by the client");
+		forget_call(c);
+	} else if (!result && code == RPC_NOT_FOUND && c->session->id[0]) {
+		finish_error(c, error);
+	} else if (!result) {
+		finish_error(c, error);
+	} else if (get_text(result, "text")) {
+		finish(c, result);
+	} else {
+		const char *state = get_text(result, "state");
+
+		if (state && strcmp(state, "held") == 0)
+			mcp_progress(c->q, "waiting for a person's approval");
+		wait_for(c);
+	}
+}
+
+/* What the client calls it: the id its own transcript has. */
+static const char *agent_call_id(const struct mcp_request *q)
+{
+	static const char *const keys[] = { "claudecode/toolUseId", "callId", "tool_use_id",
+					    "traceparent" };
+	const char *found = NULL;
+
+	for (size_t i = 0; !found && i < ARRAY_SIZE(keys); i++)
+		found = get_text(q->meta, keys[i]);
+	return found && strlen(found) <= 200 ? found : NULL;
+}
+
+static void start_call(struct mcp_call *c)
+{
+	const struct mcp_request *q = c->q;
+	const char *agent_id = agent_call_id(q);
+	const char *step = get_text(get(q->params, "arguments"), "description");
+	AUTO_TEXT params = { 0 };
+
+	add_member(&params, "session", c->session->id);
+	add_member(&params, "tool", get_text(q->params, "name"));
+	text_add(&params, ",\"input\":");
+	if (get(q->params, "arguments"))
+		add_json(&params, get(q->params, "arguments"));
+	else
+		text_add(&params, "{}");
+	if (agent_id)
+		add_member(&params, "agent_call_id", agent_id);
+	if (step && strlen(step) <= 1000)
+		add_member(&params, "step", step);
+	if (params.len > RPC_LINE_MAX - 256) {
+		finish_error(c, "the input is longer than 1 MiB: write it in parts");
+		return;
+	}
+	c->ask = link_ask(c->session->mcp->link, "call.start", params.at, on_started, c);
+}
+
+static void on_cancel(struct mcp_request *q)
+{
+	struct mcp_call *c = q->context;
+
+	c->q = NULL;
+	if (c->id[0])
+		end_call(c->session->mcp, c->id, "cancelled by the client");
+	if (c->id[0] || c->ask == 0)
+		forget_call(c);
+	/* else on_started() ends it */
+}
+
+/* --- sessions --------------------------------------------------------------------------- */
+
+static void fail_session(struct mcp_session *s, const char *error)
+{
+	while (s->calls)
+		finish_error(s->calls, error);
+	for (struct mcp_session **p = &s->mcp->sessions; *p; p = &(*p)->next)
+		if (*p == s) {
+			*p = s->next;
+			break;
+		}
+	free(s);
+}
+
+static void on_session(void *context, const cJSON *result, int code, const char *error)
+{
+	struct mcp_session *s = context;
+	const char *id = get_text(result, "session");
+	AUTO_TEXT params = { 0 };
+
+	(void)code;
+	if (!id) {
+		fail_session(s, error);
+		return;
+	}
+	(void)snprintf(s->id, sizeof(s->id), "%s", id);
+	add_member(&params, "session", id);
+	text_add(&params,
+		 ",\"kinds\":[\"call.*\",\"answer\",\"denied\",\"steer\",\"change\",\"commit\","
+		 "\"discard\",\"rollback\",\"undo\"]");
+	(void)link_ask(s->mcp->link, "events.subscribe", params.at, ignore, NULL);
+	for (struct mcp_call *c = s->calls; c; c = c->next)
+		if (c->q && c->ask == 0)
+			start_call(c);
+	mcp_tell(s->mcp, "resources", NULL);
+}
+
+/* One for each conversation of the client, as far as it says which. */
+static void session_key(const struct mcp_request *q, char key[KEY_MAX])
+{
+	const char *named = get_text(q->meta, "glovebox/session");
+
+	if (!named)
+		named = get_text(q->meta, "threadId");
+	(void)snprintf(key, KEY_MAX, "%s",
+		       named             ? named
+		       : q->peer->key[0] ? q->peer->key
+					 : "default");
+}
+
+static struct mcp_session *find_session(struct mcp *m, const char *key)
+{
+	struct mcp_session *s = m->sessions;
+	AUTO_TEXT params = { 0 };
+
+	while (s && (s->is_closing || strcmp(s->key, key) != 0))
+		s = s->next;
+	if (s)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->mcp = m;
+	(void)snprintf(s->key, sizeof(s->key), "%s", key);
+	s->next = m->sessions;
+	m->sessions = s;
+	add_member(&params, "workspace", m->options.workspace);
+	if (m->options.policy)
+		add_member(&params, "policy", m->options.policy);
+	text_add(&params, ",\"labels\":{\"by\":\"mcp\",\"conversation\":");
+	text_add_json(&params, key, strlen(key));
+	text_add(&params, "}");
+	(void)link_ask(m->link, "session.create", params.at, on_session, s);
+	return s;
+}
+
+void mcp_each_session(struct mcp *m, void (*fn)(const char *id, void *context), void *context)
+{
+	for (struct mcp_session *s = m->sessions; s; s = s->next)
+		if (s->id[0] && !s->is_closing)
+			fn(s->id, context);
+}
+
+/* --- tools/call --------------------------------------------------------------------------- */
+
+static const cJSON *find_tool(const struct mcp *m, const char *name)
+{
+	const cJSON *tool;
+
+	cJSON_ArrayForEach (tool, m->tools)
+		if (strcmp(get_text(tool, "name"), name) == 0)
+			return tool;
+	return NULL;
+}
+
+void mcp_tools_call(struct mcp_request *q)
+{
+	const char *name = get_text(q->params, "name");
+	const cJSON *arguments = get(q->params, "arguments");
+	struct mcp *m = q->peer->mcp;
+	struct mcp_session *s;
+	const cJSON *tool, *text;
+	struct mcp_call *c;
+	char key[KEY_MAX];
+	struct timespec ts;
+	AUTO_TEXT created = { 0 };
+
+	if (!name || (arguments && !cJSON_IsObject(arguments))) {
+		mcp_error(q, 0, MCP_INVALID_PARAMS,
+			  "\"name\" must be a string, and \"arguments\" an object", NULL);
+		return;
+	}
+	if (!need_link(q))
+		return;
+	tool = find_tool(m, name);
+	if (!tool) {
+		AUTO_TEXT why = { 0 };
+
+		text_add(&why, "Unknown tool: ");
+		text_add_safe(&why, name, strlen(name));
+		mcp_error(q, 0, MCP_INVALID_PARAMS, why.at, NULL);
+		return;
+	}
+	session_key(q, key);
+	c = calloc(1, sizeof(*c));
+	s = c ? find_session(m, key) : NULL;
+	if (!s) {
+		free(c);
+		mcp_error(q, 0, MCP_INTERNAL, "out of memory", NULL);
+		return;
+	}
+	text = get(tool, "text");
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	text_add_time(&created, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
+	*c = (struct mcp_call){ .next = s->calls,
+				.session = s,
+				.q = q,
+				.text = cJSON_IsNumber(text) ? (uint32_t)text->valuedouble
+							     : TEXT_DEFAULT };
+	(void)snprintf(c->created, sizeof(c->created), "%s", created.at ? created.at : "");
+	s->calls = c;
+	q->context = c;
+	q->on_cancel = on_cancel;
+	if (s->id[0])
+		start_call(c);
+}
+
+/* --- tasks ---------------------------------------------------------------------------------- */
+
+static struct mcp_call *find_task(struct mcp *m, const char *id)
+{
+	for (struct mcp_session *s = m->sessions; s; s = s->next)
+		for (struct mcp_call *c = s->calls; c; c = c->next)
+			if (c->is_task && id && strcmp(c->id, id) == 0)
+				return c;
+	return NULL;
+}
+
+static struct mcp_call *need_task(struct mcp_request *q)
+{
+	struct mcp_call *c = find_task(q->peer->mcp, get_text(q->params, "taskId"));
+
+	if (!c)
+		mcp_error(q, 0, MCP_INVALID_PARAMS, "there is no such task", NULL);
+	return c;
+}
+
+/* A request that looks at a task, while the supervisor is asked. */
+struct look {
+	struct mcp_request *q;
+	char id[ID_MAX];
+};
+
+static void on_look_cancelled(struct mcp_request *q)
+{
+	((struct look *)q->context)->q = NULL;
+}
+
+static void on_looked(void *context, const cJSON *result, int code, const char *error)
+{
+	struct look *look = context;
+	const char *state = get_text(get(result, "structured"), "state");
+	const char *outcome = get_text(get(result, "structured"), "outcome");
+	struct mcp_call *c = look->q ? find_task(look->q->peer->mcp, look->id) : NULL;
+	AUTO_TEXT t = { 0 };
+
+	(void)code;
+	if (!look->q) {
+		free(look);
+		return;
+	}
+	if (!result || !c || !state) {
+		mcp_error(look->q, 0, MCP_INVALID_PARAMS, result ? "there is no such task" : error,
+			  NULL);
+	} else if (strcmp(state, "done") != 0) {
+		add_task(c, "working", state, &t);
+		mcp_result(look->q, t.at);
+	} else if (c->is_cancelled || (outcome && strcmp(outcome, "killed") == 0)) {
+		add_task(c, "cancelled", NULL, &t);
+		mcp_result(look->q, t.at);
+	} else {
+		add_task(c, "completed", NULL, &t);
+		text_add(&t, ",\"result\":{\"resultType\":\"complete\",");
+		make_result(c, result, &t);
+		text_add(&t, "}");
+		mcp_result(look->q, t.at);
+	}
+	free(look);
+}
+
+void mcp_tasks_get(struct mcp_request *q)
+{
+	struct mcp_call *c = need_task(q);
+	struct look *look = c ? calloc(1, sizeof(*look)) : NULL;
+	AUTO_TEXT params = { 0 };
+
+	if (!look)
+		return;
+	look->q = q;
+	memcpy(look->id, c->id, sizeof(look->id));
+	q->context = look;
+	q->on_cancel = on_look_cancelled;
+	add_member(&params, "id", c->id);
+	text_printf(&params, ",\"text\":%u,\"timeout_ms\":1", c->text);
+	(void)link_ask(q->peer->mcp->link, "call.wait", params.at, on_looked, look);
+}
+
+/* Nothing of ours waits for a client's input. */
+void mcp_tasks_update(struct mcp_request *q)
+{
+	if (need_task(q))
+		mcp_result(q, "");
+}
+
+void mcp_tasks_cancel(struct mcp_request *q)
+{
+	struct mcp_call *c = need_task(q);
+
+	if (!c)
+		return;
+	c->is_cancelled = true;
+	end_call(q->peer->mcp, c->id, "cancelled by the client");
+	mcp_result(q, "");
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static void tell_output(struct mcp_call *c, const cJSON *event)
+{
+	const char *text = get_text(event, "text");
+	uint64_t now = io_now_ns();
+	AUTO_TEXT t = { 0 };
+	size_t n, from;
+
+	if (!text || now - c->told_ns < OUTPUT_TOLD_NS)
+		return;
+	c->told_ns = now;
+	n = strlen(text);
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	from = n;
+	while (from > 0 && text[from - 1] != '\n' && n - from < OUTPUT_TOLD_MAX)
+		from--;
+	while (from < n && ((unsigned char)text[from] & 0xc0) == 0x80)
+		from++;
+	text_add_n(&t, text + from, n - from);
+	if (t.len > 0)
+		mcp_progress(c->q, t.at);
+}
+
+static void tell_call(struct mcp_call *c, const char *kind, const cJSON *event)
+{
+	static const struct {
+		const char *kind, *says;
+	} words[] = {
+		{ "call.held", "waiting for a person's approval" },
+		{ "call.started", "running" },
+		{ "call.paused", "paused by an operator" },
+		{ "call.resumed", "running again" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(words[i].kind, kind) == 0)
+			mcp_progress(c->q, words[i].says);
+	if (strcmp(kind, "call.output") == 0)
+		tell_output(c, event);
+	if (strcmp(kind, "denied") == 0) {
+		AUTO_TEXT t = { 0 };
+
+		add_json(&t, event);
+		mcp_log(c->q, "warning", "sandbox", t.at);
+	}
+}
+
+static void tell_resources(struct mcp *m, const char *id, const char *kind)
+{
+	static const char *const changing[] = { "change",   "commit", "discard",
+						"rollback", "undo",   "call.done" };
+	AUTO_TEXT uri = { 0 };
+
+	text_printf(&uri, "glovebox://%s/events", id);
+	mcp_tell(m, "resources", uri.at);
+	for (size_t i = 0; i < ARRAY_SIZE(changing); i++) {
+		static const char *const names[] = { "changes", "diff", "report" };
+
+		if (strcmp(changing[i], kind) != 0)
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+			uri.len = 0;
+			text_printf(&uri, "glovebox://%s/%s", id, names[k]);
+			mcp_tell(m, "resources", uri.at);
+		}
+	}
+}
+
+void mcp_on_event(struct mcp *m, const cJSON *event)
+{
+	const char *id = get_text(event, "session"), *kind = get_text(event, "kind");
+	const cJSON *number = get(event, "call");
+	struct mcp_session *s = m->sessions;
+	char call[ID_MAX];
+
+	while (s && id && strcmp(s->id, id) != 0)
+		s = s->next;
+	if (!s || !id || !kind)
+		return;
+	if (cJSON_IsNumber(number)) {
+		(void)snprintf(call, sizeof(call), "%.32s.%.0f", id, number->valuedouble);
+		for (struct mcp_call *c = s->calls; c; c = c->next)
+			if (c->q && strcmp(c->id, call) == 0) {
+				tell_call(c, kind, event);
+				break;
+			}
+	}
+	tell_resources(m, id, kind);
+}
+
+/* --- the end ------------------------------------------------------------------------------------- */
+
+struct closing {
+	struct mcp *mcp;
+	size_t left;
+	void (*fn)(struct mcp *m);
+};
+
+struct closing_one {
+	struct closing *all;
+	struct mcp_session *session;
+	bool is_second;
+};
+
+static void on_closed(void *context, const cJSON *result, int code, const char *error)
+{
+	struct closing_one *one = context;
+	struct closing *all = one->all;
+
+	(void)code;
+	(void)error;
+	if (!result && !one->is_second && all->mcp->link) {
+		AUTO_TEXT params = { 0 };
+
+		/* there are changes: it stays, for a person */
+		one->is_second = true;
+		add_member(&params, "id", one->session->id);
+		(void)link_ask(all->mcp->link, "session.close", params.at, on_closed, one);
+		return;
+	}
+	one->session->id[0] = '\0';
+	free(one);
+	if (--all->left > 0)
+		return;
+	if (all->fn)
+		all->fn(all->mcp);
+	free(all);
+}
+
+void mcp_close_sessions(struct mcp *m, const char *key, void (*fn)(struct mcp *m))
+{
+	struct closing *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return;
+	*all = (struct closing){ m, 1, fn };
+	for (struct mcp_session *s = m->sessions; s && m->link; s = s->next) {
+		struct closing_one *one;
+		AUTO_TEXT params = { 0 };
+
+		if (s->is_closing || !s->id[0] || (key && strcmp(s->key, key) != 0))
+			continue;
+		one = calloc(1, sizeof(*one));
+		if (!one)
+			break;
+		*one = (struct closing_one){ all, s, false };
+		s->is_closing = true;
+		all->left++;
+		add_member(&params, "id", s->id);
+		text_add(&params, ",\"remove\":true");
+		(void)link_ask(m->link, "session.close", params.at, on_closed, one);
+	}
+	if (--all->left > 0)
+		return;
+	if (fn)
+		fn(m);
+	free(all);
+}
