@@ -38,7 +38,7 @@ TOOLS := $(B)/tools/glovebox-tool $(addprefix $(B)/tools/,$(TOOL_NAMES)) $(B)/to
 	$(MANIFESTS)
 STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/*.c))
 
-.PHONY: all help check-unit check-jail check-e2e test test-kernels lint format format-check asan \
+.PHONY: all help check-unit check-jail check-e2e check-mcp test test-mcp test-kernels lint format format-check asan \
 	property bench tidy install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -139,7 +139,18 @@ check-jail: all $(B)/jail-tests $(STIMULI) ## stages and refusals, in real sandb
 check-e2e: all $(STIMULI) ## the real binary, end to end, and the attacks (root)
 	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e tests/escape $(T)
 
-test: check-unit check-jail check-e2e ## all suites
+check-mcp: all ## glovebox-mcp with clients of our own (root)
+	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/mcp/test_mcp.py $(T)
+
+$(B)/npm/node_modules: tests/mcp/package.json
+	$(call say,NPM,$@)
+	@mkdir -p $(@D) && cp $< $(@D)/
+	$(Q)cd $(@D) && npm install --no-audit --no-fund --silent --loglevel=error && touch node_modules
+
+test-mcp: all $(B)/glovebox-mcp-fixtures $(B)/npm/node_modules ## the official conformance suite, inspector and SDK (SHORT=1: the suite alone)
+	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/mcp/test_suites.py $(if $(SHORT),-k conformance) $(T)
+
+test: check-unit check-jail check-e2e check-mcp ## all suites
 
 property: all ## 10,000 random sequences of file operations in calls, against a plain directory (root)
 	$(Q)GLOVEBOX_SEQUENCES=10000 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e/test_layers.py -k random

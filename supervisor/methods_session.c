@@ -262,14 +262,26 @@ void method_session_close(struct asked *q)
 		server_error(q, RPC_WRONG_STATE, "this session ends with its `glovebox run`");
 		return;
 	}
-	/* what waits to be committed is not the agent's to throw away */
-	if (p.remove && q->role != VERB_OPERATOR && s->stack.count > 0) {
+	/* what waits to be committed is not the agent's to throw away; of the layer that
+	 * living calls write it is not known yet */
+	if (p.remove && q->role != VERB_OPERATOR &&
+	    s->stack.count > (s->call_count > 0 && s->layer_users > 0 ? 1u : 0u)) {
 		server_error(q, RPC_NOT_PERMITTED,
 			     "the session holds changes: only an operator may remove it");
 		return;
 	}
 	if (s->is_going) {
 		server_error(q, RPC_WRONG_STATE, "the session is being removed");
+		return;
+	}
+	/* "closed" means that everything has ended: served again then. Until then the keeper
+	 * is needed, who knows whether they have written anything */
+	if (s->call_count > 0 && s->keeper >= 0) {
+		for (uint32_t i = s->call_count; i > 0; i--)
+			if (call_is_living(s->calls[i - 1]))
+				(void)call_kill(s->calls[i - 1], q->name, "its session is closed",
+						NULL, NULL);
+		server_park(q, s);
 		return;
 	}
 	r = host_close(q->host, s, q->name);

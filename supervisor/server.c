@@ -311,8 +311,12 @@ static struct parked *next_parked(struct server *s, const struct session *sessio
 void server_unpark(struct server *s, struct session *session)
 {
 	struct parked *p;
+	size_t n = 0;
 
-	while (session->busy == 0 && (p = next_parked(s, session))) {
+	/* one may be parked again: each is served once */
+	for (p = s->parked; p; p = p->next)
+		n += p->session == session;
+	while (n-- > 0 && session->busy == 0 && (p = next_parked(s, session))) {
 		struct asked q = {
 			.server = s,
 			.host = s->host,

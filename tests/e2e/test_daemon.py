@@ -130,7 +130,7 @@ def test_64_calls_run_at_once_each_with_its_own_receipt(daemon):
         while not any(e["kind"] == "file.create" and e["path"].endswith(f"/f{i}") for e in s.events):
             s.c.read()
     listed = c.ask("call.list")["calls"]
-    assert len(listed) == 64 and {x["state"] for x in listed} == {"running"}
+    assert len(listed) == 64 and {x["state"] for x in listed} <= {"starting", "running"}
     receipts = [s.c.ask("call.kill", id=call["id"]) for s, call in calls]
     assert all(r["receipt"]["populated"] == 0 and r["receipt"]["processes"] == 1 for r in receipts)
     results = [s.wait(call) for s, call in calls]
