@@ -43,7 +43,7 @@ STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-mcp $(B)/glovebox-probe $(TOOLS) ## build everything into build/
+all: $(B)/glovebox $(B)/glovebox-shim $(B)/glovebox-diff $(B)/glovebox-mcp $(B)/glovebox-probe $(TOOLS) ## build everything into build/
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -68,6 +68,9 @@ $(B)/supervisor/diff/main.o: PKG_CFLAGS += $(shell pkg-config --cflags libgit2)
 $(B)/glovebox: $(B)/supervisor/main.o $(LIB_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) $^ -o $@ $(PKG_LIBS)
+
+$(B)/glovebox-shim: | $(B)/glovebox
+	$(Q)ln -sf glovebox $@
 
 $(B)/glovebox-diff: $(DIFF_OBJ)
 	$(call say,LD,$@)
@@ -174,6 +177,7 @@ asan: ## unit tests under ASan and UBSan
 install: all ## into $(DESTDIR)/usr/local
 	install -d $(DESTDIR)/usr/local/bin
 	install -m 755 $(B)/glovebox $(B)/glovebox-diff $(B)/glovebox-mcp $(B)/glovebox-probe $(DESTDIR)/usr/local/bin
+	ln -sf glovebox $(DESTDIR)/usr/local/bin/glovebox-shim
 	install -d $(DESTDIR)/usr/local/lib/glovebox/tools
 	cp -P $(TOOLS) $(DESTDIR)/usr/local/lib/glovebox/tools
 

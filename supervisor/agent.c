@@ -16,9 +16,11 @@
 #include "sandbox/store.h"
 #include "supervisor/client.h"
 #include "supervisor/command.h"
+#include "supervisor/loop.h"
 #include "supervisor/options.h"
 #include "supervisor/place.h"
 #include "supervisor/remote.h"
+#include "supervisor/rpc.h"
 
 struct options {
 	bool help, json, as_root, remove, background, follow, quiet, with_input;
@@ -93,13 +95,6 @@ static int help(const struct option_row *rows, const char *usage, const char *mo
 	return EXIT_DONE;
 }
 
-static const char *text_of(const cJSON *json, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, key);
-
-	return cJSON_IsString(v) ? v->valuestring : "";
-}
-
 /* NAME=VALUE pairs as an object. */
 static int add_pairs(struct text *t, const char *key, const struct option_list *list)
 {
@@ -159,9 +154,9 @@ static void add_sessions(const cJSON *result, void *context)
 		if (!more)
 			return;
 		l->seen = more;
-		(void)snprintf(more[l->count++], SB_ID_MAX, "%s", text_of(s, "session"));
-		print_session(l, text_of(s, "session"), text_of(s, "state"),
-			      text_of(s, "workspace"));
+		(void)snprintf(more[l->count++], SB_ID_MAX, "%s", client_text_of(s, "session"));
+		print_session(l, client_text_of(s, "session"), client_text_of(s, "state"),
+			      client_text_of(s, "workspace"));
 	}
 }
 
@@ -212,7 +207,7 @@ static int finish(int r, const struct text *why, const cJSON *result, bool json,
 		return command_fail(r == -ENOENT && !result ? EXIT_NO_SUPERVISOR : client_status(r),
 				    "%s", why->at ? why->at : strerror(-r));
 	text = json ? cJSON_PrintUnformatted(result) : NULL;
-	(void)puts(json ? (text ? text : "{}") : text_of(result, key));
+	(void)puts(json ? (text ? text : "{}") : client_text_of(result, key));
 	free(text);
 	return EXIT_DONE;
 }
@@ -309,7 +304,7 @@ static int start(struct client *c, const char *session, const struct text *param
 	if (r < 0)
 		return r;
 	json = cJSON_Parse(result);
-	(void)snprintf(id, 64, "%s", text_of(json, "id"));
+	(void)snprintf(id, 64, "%s", client_text_of(json, "id"));
 	cJSON_Delete(json);
 	return strchr(id, '.') ? 0 : -EIO;
 }
@@ -327,9 +322,59 @@ static int wait_json(struct client *c, const char *id, struct text *why)
 	return r;
 }
 
+/* SESSION TOOL JSON: two words, and the second one is an object, or "-" for standard
+ * input. Behind "--" it is a command, whatever it looks like. */
+static bool names_tool(char *const *rest)
+{
+	return rest[0] && rest[1] && !rest[2] && (rest[1][0] == '{' || strcmp(rest[1], "-") == 0);
+}
+
+static bool has_dashes(char *const *argv)
+{
+	for (; *argv; argv++)
+		if (strcmp(*argv, "--") == 0)
+			return true;
+	return false;
+}
+
+static int call_tool(const char *session, const struct options *opt, char *const *rest)
+{
+	AUTO_TEXT why = { 0 };
+	cJSON *input = NULL, *result = NULL;
+	char *text = NULL;
+	struct client c;
+	int r = 0, status;
+
+	if (strcmp(rest[1], "-") == 0)
+		r = loop_read_input(&input, &why);
+	else if (rpc_read_json(rest[1], strlen(rest[1]), &input, &why) < 0)
+		r = -EINVAL;
+	if (r < 0)
+		return command_fail(EXIT_USAGE, "%s", why.at);
+	r = client_connect(session, &c, &why);
+	text = cJSON_PrintUnformatted(input);
+	if (r == 0 && text)
+		r = client_tool(&c, session, rest[0], text, opt->agent_call_id, &result, &why);
+	client_done(&c);
+	cJSON_free(text);
+	cJSON_Delete(input);
+	if (r < 0)
+		return command_fail(client_status(r), "%s", why.at);
+	text = opt->json ? cJSON_PrintUnformatted(result) : NULL;
+	(void)fputs(opt->json ? text : client_text_of(result, "text"), stdout);
+	if (opt->json)
+		(void)putchar('\n');
+	status = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(result, "is_error")) ? EXIT_FAILED
+										    : EXIT_DONE;
+	cJSON_free(text);
+	cJSON_Delete(result);
+	return status;
+}
+
 int command_call(char **argv)
 {
-	static const char usage[] = "call SESSION [options] [--] COMMAND...";
+	static const char usage[] =
+		"call SESSION TOOL JSON | call SESSION [options] [--] COMMAND...";
 	struct options opt = { 0 };
 	AUTO_TEXT params = { 0 };
 	AUTO_TEXT why = { 0 };
@@ -337,6 +382,7 @@ int command_call(char **argv)
 	const char *session = NULL;
 	char **rest;
 	char id[64];
+	bool is_command = has_dashes(argv);
 	int r, status = EXIT_DONE;
 
 	/* the session stands before the options, or behind them */
@@ -346,14 +392,17 @@ int command_call(char **argv)
 		return command_fail(EXIT_USAGE, "%s", why.at);
 	if (opt.help)
 		return help(call_rows, usage,
-			    "Runs a command as a call of a session; `glovebox session create DIR` "
-			    "makes one.\nExit status: as for `run`.\n\n");
+			    "Calls a tool of a session (JSON \"-\": standard input), or runs a "
+			    "command in it;\n`glovebox session create DIR` makes one. Exit "
+			    "status: as for `run`, of a tool 0 or 1.\n\n");
 	if (!session && rest[0])
 		session = *rest++;
 	if (session && rest[0] && strcmp(rest[0], "--") == 0)
 		rest++;
 	if (!session || !rest[0])
 		return command_fail(EXIT_USAGE, "usage: glovebox %s", usage);
+	if (!is_command && names_tool(rest))
+		return call_tool(session, &opt, rest);
 	client_add_member(&params, "session", session);
 	add_words(&params, "argv", rest);
 	if (opt.cwd)

@@ -15,6 +15,7 @@
 
 #include "sandbox/base/fd.h"
 #include "supervisor/command.h"
+#include "supervisor/own.h"
 #include "supervisor/place.h"
 #include "supervisor/rpc.h"
 
@@ -23,6 +24,8 @@
 /* The longest answer: a list of 200,000 changes. */
 #define ANSWER_MAX (256u << 20)
 #define INSTANCES_MAX 1024
+/* Bytes of a tool's output in words. */
+#define TOOL_TEXT 100000u
 
 static int connect_to(const char *instance, const char *name, struct client *c)
 {
@@ -302,7 +305,8 @@ static int connect_daemon(const struct instances *all, bool as_agent, struct cli
 		struct client c;
 		int r;
 
-		if (!is_daemon(all->at[i]) || (is_one(wanted) && strcmp(wanted, all->at[i]) != 0))
+		if (!is_daemon(all->at[i]) || (is_one(wanted) && strcmp(wanted, all->at[i]) != 0) ||
+		    (!is_one(wanted) && strncmp(all->at[i], OWN_PREFIX, strlen(OWN_PREFIX)) == 0))
 			continue;
 		r = as_agent ? -EACCES : connect_to(all->at[i], "operator.sock", &c);
 		if (r == -EACCES) /* not an operator: perhaps an agent */
@@ -379,6 +383,13 @@ int client_ask_all(const char *method, client_fn fn, void *context)
 	return answered == 0 && refused ? -EACCES : answered;
 }
 
+const char *client_text_of(const cJSON *json, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, key);
+
+	return cJSON_IsString(v) ? v->valuestring : "";
+}
+
 void client_add_member(struct text *t, const char *key, const char *value)
 {
 	text_printf(t, "%s\"%s\":", t->len ? "," : "", key);
@@ -406,6 +417,37 @@ int client_ask(const char *id, const char *method, const char *params, cJSON **r
 	return r;
 }
 
+int client_tool(struct client *c, const char *session, const char *tool, const char *input,
+		const char *agent_call_id, cJSON **ret, struct text *why)
+{
+	AUTO_TEXT params = { 0 };
+	char *result;
+	int r;
+
+	client_add_member(&params, "session", session);
+	client_add_member(&params, "tool", tool);
+	if (agent_call_id && agent_call_id[0])
+		client_add_member(&params, "agent_call_id", agent_call_id);
+	text_printf(&params, ",\"input\":%s", input);
+	r = client_exchange(c, "call.start", params.at, ANSWER_MS, &result, why);
+	while (r == 0) {
+		cJSON *json;
+
+		text_replace_lone(result);
+		json = cJSON_Parse(result);
+		if (!json || cJSON_GetObjectItemCaseSensitive(json, "text")) {
+			*ret = json;
+			return json ? 0 : -EIO;
+		}
+		params.len = 0;
+		client_add_member(&params, "id", client_text_of(json, "id"));
+		text_printf(&params, ",\"text\":%u", TOOL_TEXT);
+		cJSON_Delete(json);
+		r = client_exchange(c, "call.wait", params.at, -1, &result, why);
+	}
+	return r;
+}
+
 int client_status(int error)
 {
 	switch (-error) {
@@ -430,13 +472,6 @@ int client_status(int error)
 
 /* --- events of a call ------------------------------------------------------- */
 
-static const char *text_of(const cJSON *json, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, key);
-
-	return cJSON_IsString(v) ? v->valuestring : "";
-}
-
 /* Output of an event goes where the tool wrote it. */
 void client_print_output(const char *event)
 {
@@ -460,7 +495,7 @@ void client_print_output(const char *event)
 /* The program itself was not there, or is none: as a shell says it. */
 static int exec_status(const cJSON *json)
 {
-	bool is_missing = strcmp(text_of(json, "errno"), "ENOENT") == 0;
+	bool is_missing = strcmp(client_text_of(json, "errno"), "ENOENT") == 0;
 
 	(void)command_fail(0, "%s",
 			   is_missing ? "the program was not found inside the sandbox: it must be "
@@ -473,7 +508,7 @@ int client_call_status(const char *done)
 {
 	cJSON *json = cJSON_Parse(done);
 	const cJSON *code = cJSON_GetObjectItemCaseSensitive(json, "exit_code");
-	const char *outcome = text_of(json, "outcome");
+	const char *outcome = client_text_of(json, "outcome");
 	int status = RUN_FAILED;
 
 	if (strcmp(outcome, "exited") == 0 && cJSON_IsNumber(code))
@@ -485,12 +520,13 @@ int client_call_status(const char *done)
 	else if (strcmp(outcome, "signaled") == 0 || strcmp(outcome, "killed") == 0 ||
 		 strcmp(outcome, "over_limit") == 0)
 		status = RUN_SIGNAL + 9;
-	else if (strcmp(text_of(json, "stage"), "exec") == 0)
+	else if (strcmp(client_text_of(json, "stage"), "exec") == 0)
 		status = exec_status(json);
 	if (strcmp(outcome, "exited") != 0) {
 		AUTO_TEXT t = { 0 };
 
-		text_add_safe(&t, text_of(json, "reason"), strlen(text_of(json, "reason")));
+		text_add_safe(&t, client_text_of(json, "reason"),
+			      strlen(client_text_of(json, "reason")));
 		(void)command_fail(0, "%s%s%s", outcome, t.len ? ": " : "", t.at ? t.at : "");
 	}
 	cJSON_Delete(json);

@@ -69,6 +69,15 @@ int client_ask(const char *id, const char *method, const char *params, cJSON **r
 /* {"id": ...} for the params, with more members behind. */
 void client_add_member(struct text *t, const char *key, const char *value);
 
+/* A member that is a string, else "". Borrowed. */
+const char *client_text_of(const cJSON *json, const char *key);
+
+/* Calls a tool of a session and waits for its end; `input` is JSON text. Gives the
+ * answer, with "text", "is_error" and "structured"; the caller deletes it. As
+ * client_exchange(). */
+int client_tool(struct client *c, const char *session, const char *tool, const char *input,
+		const char *agent_call_id, cJSON **ret, struct text *why);
+
 /* Exit status of -errno above. */
 int client_status(int error);
 

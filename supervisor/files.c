@@ -271,13 +271,6 @@ static void print_changes(const struct changes *list, bool json, const char *id)
 		(void)fwrite(t.at, 1, t.len, stdout);
 }
 
-static const char *text_of(const cJSON *json, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, key);
-
-	return cJSON_IsString(v) ? v->valuestring : "";
-}
-
 /* A list that came by the protocol, for people. */
 static void print_items(const char *result, const char *list, const char *word)
 {
@@ -289,11 +282,13 @@ static void print_items(const char *result, const char *list, const char *word)
 	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(json, list)) {
 		AUTO_TEXT t = { 0 };
 
-		text_printf(&t, "%-10s", text_of(item, word));
-		text_add_safe(&t, text_of(item, "path"), strlen(text_of(item, "path")));
-		if (text_of(item, "why")[0]) {
+		text_printf(&t, "%-10s", client_text_of(item, word));
+		text_add_safe(&t, client_text_of(item, "path"),
+			      strlen(client_text_of(item, "path")));
+		if (client_text_of(item, "why")[0]) {
 			text_add(&t, ": ");
-			text_add_safe(&t, text_of(item, "why"), strlen(text_of(item, "why")));
+			text_add_safe(&t, client_text_of(item, "why"),
+				      strlen(client_text_of(item, "why")));
 		}
 		(void)puts(t.at);
 	}
@@ -482,16 +477,18 @@ static void print_verdicts(const cJSON *json, bool is_dry_run)
 	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(json, "items")) {
 		AUTO_TEXT t = { 0 };
 
-		if (strcmp(text_of(item, "verdict"), "applied") == 0) {
-			text_printf(&t, "%-10s", text_of(item, "change"));
-			text_add_safe(&t, text_of(item, "path"), strlen(text_of(item, "path")));
+		if (strcmp(client_text_of(item, "verdict"), "applied") == 0) {
+			text_printf(&t, "%-10s", client_text_of(item, "change"));
+			text_add_safe(&t, client_text_of(item, "path"),
+				      strlen(client_text_of(item, "path")));
 			if (is_dry_run)
 				(void)puts(t.at);
 			continue;
 		}
-		text_printf(&t, "%s ", text_of(item, "verdict"));
-		text_add_safe(&t, text_of(item, "path"), strlen(text_of(item, "path")));
-		text_printf(&t, ": %s\n", text_of(item, "why"));
+		text_printf(&t, "%s ", client_text_of(item, "verdict"));
+		text_add_safe(&t, client_text_of(item, "path"),
+			      strlen(client_text_of(item, "path")));
+		text_printf(&t, ": %s\n", client_text_of(item, "why"));
 		(void)fputs(t.at, stderr);
 	}
 }
@@ -518,8 +515,8 @@ static int commit_there(struct files *f)
 	else
 		print_verdicts(json, f->opt.dry_run);
 	status = say_committed(f, number_of(json, "applied"), number_of(json, "refused"),
-			       number_of(json, "conflicts"), text_of(json, "why"),
-			       text_of(json, "why")[0] ? -EIO : 0);
+			       number_of(json, "conflicts"), client_text_of(json, "why"),
+			       client_text_of(json, "why")[0] ? -EIO : 0);
 	cJSON_Delete(json);
 	return status;
 }

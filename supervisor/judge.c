@@ -44,13 +44,6 @@ static int help(const struct option_row *rows, const char *usage)
 	return EXIT_DONE;
 }
 
-static const char *text_of(const cJSON *json, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, key);
-
-	return cJSON_IsString(v) ? v->valuestring : "";
-}
-
 static void add_text(struct text *t, const char *name, const char *value)
 {
 	if (value[0] == '\0')
@@ -86,21 +79,23 @@ static void print_approval(const cJSON *a)
 	const cJSON *bytes = cJSON_GetObjectItemCaseSensitive(input, "bytes");
 	AUTO_TEXT t = { 0 };
 
-	text_printf(&t, "%s@%.*s  waits; %.0f s left\n", text_of(a, "id"), DIGEST_SHOWN,
-		    text_of(a, "digest"), cJSON_IsNumber(left) ? left->valuedouble / 1e9 : 0);
+	text_printf(&t, "%s@%.*s  waits; %.0f s left\n", client_text_of(a, "id"), DIGEST_SHOWN,
+		    client_text_of(a, "digest"),
+		    cJSON_IsNumber(left) ? left->valuedouble / 1e9 : 0);
 	add_words(&t, "argv", cJSON_GetObjectItemCaseSensitive(shown, "argv"));
-	add_text(&t, "directory", text_of(shown, "cwd"));
-	add_text(&t, "workspace", text_of(shown, "workspace"));
+	add_text(&t, "directory", client_text_of(shown, "cwd"));
+	add_text(&t, "workspace", client_text_of(shown, "workspace"));
 	add_words(&t, "env", cJSON_GetObjectItemCaseSensitive(shown, "env"));
 	if (cJSON_IsNumber(bytes) && bytes->valuedouble > 0)
 		text_printf(&t, "  %-10s %.0f bytes, sha256 %s\n", "stdin", bytes->valuedouble,
-			    text_of(input, "sha256"));
+			    client_text_of(input, "sha256"));
 	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(shown, "background")))
 		text_add(&t, "  background: what it leaves running stays\n");
-	add_text(&t, "step", text_of(shown, "step"));
-	add_text(&t, "rule", text_of(shown, "rule"));
+	add_text(&t, "step", client_text_of(shown, "step"));
+	add_text(&t, "rule", client_text_of(shown, "rule"));
 	text_printf(&t, "  glovebox approve %s@%.*s   or: glovebox deny %s \"because ...\"\n",
-		    text_of(a, "id"), DIGEST_SHOWN, text_of(a, "digest"), text_of(a, "id"));
+		    client_text_of(a, "id"), DIGEST_SHOWN, client_text_of(a, "digest"),
+		    client_text_of(a, "id"));
 	(void)fputs(t.at, stdout);
 }
 
@@ -176,10 +171,10 @@ static int find_digest(const char *name, char id[64], char digest[65], struct te
 	if (list_all(&l) != 0)
 		return -ENOTCONN;
 	cJSON_ArrayForEach (a, l.all) {
-		if (strcmp(text_of(a, "id"), id) != 0)
+		if (strcmp(client_text_of(a, "id"), id) != 0)
 			continue;
-		r = strncmp(text_of(a, "digest"), at + 1, strlen(at + 1)) == 0 ? 0 : -EPROTO;
-		(void)snprintf(digest, 65, "%s", text_of(a, "digest"));
+		r = strncmp(client_text_of(a, "digest"), at + 1, strlen(at + 1)) == 0 ? 0 : -EPROTO;
+		(void)snprintf(digest, 65, "%s", client_text_of(a, "digest"));
 	}
 	cJSON_Delete(l.all);
 	if (r == -ENOENT)

@@ -26,6 +26,10 @@ static const struct {
 	{ "steer", command_steer, "put a sentence into the agent's stream and next result" },
 	{ "session", command_session, "list, create, show, close sessions" },
 	{ "call", command_call, "run a command as a call of a session" },
+	{ "exec", command_exec, "one call of a tool: JSON in, JSON out" },
+	{ "shim", command_shim, "run an agent's shell command in its session" },
+	{ "hook", command_hook, "serve the hooks of Claude Code and Codex" },
+	{ "agent-config", command_agent_config, "put Glovebox under Claude Code or Codex" },
 	{ "events", command_events, "print a session's events" },
 	{ "report", command_report, "print the report of a call" },
 	{ "changes", command_changes, "list what a session changed" },
@@ -42,7 +46,7 @@ static int help(void)
 {
 	(void)puts("usage: glovebox COMMAND [options]\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		(void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
+		(void)printf("  %-12s %s\n", commands[i].name, commands[i].help);
 	(void)puts("\n`glovebox COMMAND --help` tells more.");
 	return EXIT_DONE;
 }
@@ -59,6 +63,15 @@ static void fill_stdio(void)
 	fd_done(&fd);
 }
 
+/* As `glovebox-shim` it is one program with one argument, as CLAUDE_CODE_SHELL_PREFIX
+ * wants it. */
+static bool is_shim(const char *name)
+{
+	const char *slash = name ? strrchr(name, '/') : NULL;
+
+	return name && strcmp(slash ? slash + 1 : name, "glovebox-shim") == 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *names[ARRAY_SIZE(commands)];
@@ -66,6 +79,8 @@ int main(int argc, char **argv)
 	const char *nearest;
 
 	fill_stdio();
+	if (is_shim(argv[0]))
+		return command_shim(argv);
 	/* `help COMMAND` is `COMMAND --help` */
 	if (argc == 3 && strcmp(argv[1], "help") == 0) {
 		argv[1] = argv[2];

@@ -28,6 +28,7 @@ static void (*const serve[VERB_COUNT])(struct asked *q) = {
 	[VERB_CHANGES_LIST] = method_changes_list,
 	[VERB_CHANGES_DIFF] = method_changes_diff,
 	[VERB_COMMIT] = method_commit,
+	[VERB_NOTES] = method_notes,
 	[VERB_TOOLS] = method_tools,
 	[VERB_PAUSE] = method_pause,
 	[VERB_RESUME] = method_resume,

@@ -41,6 +41,7 @@ void method_call_cancel(struct asked *q);
 
 /* methods_tool.c */
 void method_tools(struct asked *q);
+void method_notes(struct asked *q);
 
 /* A tool that runs no program; answers. `input` matches its schema. */
 struct tool;

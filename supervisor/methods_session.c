@@ -121,10 +121,71 @@ static void on_opened(struct session *s, int error, const char *why, void *conte
 }
 
 struct create {
-	const char *workspace, *at, *policy;
+	const char *workspace, *at, *policy, *key;
 	const cJSON *inline_policy, *limits, *labels;
 	bool root;
 };
+
+/* The label that a session was asked for by. */
+static bool has_key(const struct session *s, const char *key)
+{
+	cJSON *labels = s->labels ? cJSON_Parse(s->labels) : NULL;
+	const char *is = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(labels, "key"));
+	bool same = is && strcmp(is, key) == 0;
+
+	cJSON_Delete(labels);
+	return same;
+}
+
+/* A directory of a workspace means its session, too: agents change theirs. */
+static bool is_within(const char *path, const char *workspace)
+{
+	size_t n = strlen(workspace);
+
+	return strncmp(path, workspace, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* The same words, from whichever program of an agent they come, mean one session. */
+static bool answer_by_key(struct asked *q, const struct create *p)
+{
+	for (size_t i = 0; p->key && i < q->host->count; i++) {
+		const struct session *s = q->host->sessions[i];
+		AUTO_TEXT t = { 0 };
+
+		if (s->owner != q->uid || s->state == SESSION_CLOSED || s->is_going ||
+		    !is_within(p->workspace, s->workspace) || !has_key(s, p->key))
+			continue;
+		if (s->is_hidden) {
+			server_error(q, RPC_BUSY, "the session is just being opened; try again");
+			return true;
+		}
+		add_session(&t, s);
+		add_details(&t, s);
+		server_result(q, t.at);
+		return true;
+	}
+	return false;
+}
+
+static cJSON *make_labels(const struct create *p)
+{
+	cJSON *labels = p->labels ? cJSON_Duplicate(p->labels, true) : cJSON_CreateObject();
+
+	if (labels && p->key) {
+		cJSON_DeleteItemFromObjectCaseSensitive(labels, "key");
+		cJSON_AddStringToObject(labels, "key", p->key);
+	}
+	return labels;
+}
+
+static bool labels_are_short(const cJSON *labels)
+{
+	char *text = cJSON_PrintUnformatted(labels);
+	bool is_short = text && strlen(text) <= LABELS_MAX;
+
+	cJSON_free(text);
+	return is_short;
+}
 
 void method_session_create(struct asked *q)
 {
@@ -135,11 +196,13 @@ void method_session_create(struct asked *q)
 		{ "policy_json", PARAM_OBJECT, false, offsetof(struct create, inline_policy) },
 		{ "limits", PARAM_OBJECT, false, offsetof(struct create, limits) },
 		{ "labels", PARAM_OBJECT, false, offsetof(struct create, labels) },
+		{ "key", PARAM_TEXT, false, offsetof(struct create, key) },
 		{ "root", PARAM_BOOL, false, offsetof(struct create, root) },
 		{ .kind = PARAM_END },
 	};
 	struct create p = { 0 };
 	struct host_plan plan;
+	cJSON *labels;
 	AUTO_TEXT why = { 0 };
 	struct reply *reply;
 	int r;
@@ -156,16 +219,14 @@ void method_session_create(struct asked *q)
 			     "an agent may name a policy of the daemon, and not bring its own");
 		return;
 	}
-	if (p.labels) {
-		char *text = cJSON_PrintUnformatted(p.labels);
-		bool is_long = !text || strlen(text) > LABELS_MAX;
-
-		cJSON_free(text);
-		if (is_long) {
-			server_error(q, RPC_INVALID_PARAMS, "\"labels\" are longer than %d bytes",
-				     LABELS_MAX);
-			return;
-		}
+	if (answer_by_key(q, &p))
+		return;
+	labels = make_labels(&p);
+	if (!labels || !labels_are_short(labels)) {
+		cJSON_Delete(labels);
+		server_error(q, RPC_INVALID_PARAMS, "\"labels\" are longer than %d bytes",
+			     LABELS_MAX);
+		return;
 	}
 	plan = (struct host_plan){
 		.workspace = p.workspace,
@@ -173,15 +234,14 @@ void method_session_create(struct asked *q)
 		.policy = p.policy,
 		.inline_policy = p.inline_policy,
 		.limits = p.limits,
-		.labels = p.labels,
+		.labels = p.labels || p.key ? labels : NULL,
 		.as_root = p.root,
 		.is_operator = q->role == VERB_OPERATOR,
 		.owner = q->uid,
 	};
 	reply = server_defer(q);
-	if (!reply)
-		return;
-	r = host_create(q->host, &plan, on_opened, reply, &why);
+	r = reply ? host_create(q->host, &plan, on_opened, reply, &why) : 0;
+	cJSON_Delete(labels);
 	if (r < 0)
 		reply_error(reply,
 			    r == -EINVAL                  ? RPC_INVALID_PARAMS

@@ -34,6 +34,26 @@ void method_tools(struct asked *q)
 	server_result(q, t.at);
 }
 
+void method_notes(struct asked *q)
+{
+	static const struct param table[] = {
+		{ "id", PARAM_TEXT, true, 0 },
+		{ .kind = PARAM_END },
+	};
+	const char *id;
+	struct session *s;
+	struct call *c;
+	uint32_t number;
+	AUTO_TEXT t = { 0 };
+
+	if (!methods_params(q, table, &id) || !server_find(q, "id", &s, &c, &number))
+		return;
+	text_printf(&t, "{\"session\":\"%s\"", s->id);
+	waits_add_steers(s, &t);
+	text_add(&t, "}");
+	server_result(q, t.at);
+}
+
 static const char *get_text(const cJSON *json, const char *key)
 {
 	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, key));

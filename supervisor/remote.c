@@ -46,17 +46,10 @@ static void on_interrupt(int sig)
 	interrupts++;
 }
 
-static const char *text_of(const cJSON *json, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, key);
-
-	return cJSON_IsString(v) ? v->valuestring : "";
-}
-
 static int take_text(const char *result, const char *key, char *out, size_t size)
 {
 	cJSON *json = cJSON_Parse(result);
-	int n = snprintf(out, size, "%s", text_of(json, key));
+	int n = snprintf(out, size, "%s", client_text_of(json, key));
 
 	cJSON_Delete(json);
 	return n > 0 && (size_t)n < size ? 0 : -EIO;
@@ -246,7 +239,7 @@ static int follow(struct remote *r)
 /* A word with a space before it, safe for a terminal. */
 static void add_word(struct text *t, const cJSON *item, const char *key)
 {
-	const char *word = text_of(item, key);
+	const char *word = client_text_of(item, key);
 
 	text_add(t, word[0] ? " " : "");
 	text_add_safe(t, word, strlen(word));
@@ -290,7 +283,7 @@ static void print_summary(struct remote *r)
 		(void)command_fail(0,
 				   "%s %s, %d change%s; look: glovebox diff %s   keep: glovebox "
 				   "commit %s",
-				   r->call, text_of(json, "outcome"), changes,
+				   r->call, client_text_of(json, "outcome"), changes,
 				   changes > 1 ? "s" : "", r->call, r->call);
 	cJSON_Delete(json);
 }

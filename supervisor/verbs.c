@@ -36,6 +36,7 @@ const struct verb_rule verb_rules[VERB_COUNT] = {
 	[VERB_CHANGES_LIST] = { "changes.list", 0, false },
 	[VERB_CHANGES_DIFF] = { "changes.diff", 0, false },
 	[VERB_COMMIT] = { "commit", 0, false }, /* the session's policy says who */
+	[VERB_NOTES] = { "notes.take", 0, false },
 	[VERB_TOOLS] = { "tools.list", 0, false },
 	[VERB_UNDO] = { "undo", 0, false }, /* of a session of its own, as it could by writing */
 	[VERB_PAUSE] = { "call.pause", IN(CALL_RUNNING) | IN(CALL_PAUSING) | IN(CALL_PAUSED),

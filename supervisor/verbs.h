@@ -29,6 +29,7 @@ enum verb {
 	VERB_CHANGES_DIFF,
 	VERB_COMMIT,
 	VERB_TOOLS,
+	VERB_NOTES,
 	VERB_UNDO,
 	/* of operators */
 	VERB_PAUSE,

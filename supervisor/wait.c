@@ -89,7 +89,7 @@ static void add_output(struct session *s, uint32_t call, const char *name, struc
 }
 
 /* What operators have said is handed over once. */
-static void add_steers(struct session *s, struct text *t)
+void waits_add_steers(struct session *s, struct text *t)
 {
 	text_add(t, ",\"steer\":[");
 	for (uint32_t i = 0; i < s->steer_count; i++) {
@@ -134,7 +134,7 @@ void waits_answer(struct session *s, uint32_t call, const struct wait_plan *plan
 		add_output(s, call, "stdout", &t);
 		add_output(s, call, "stderr", &t);
 	}
-	add_steers(s, &t);
+	waits_add_steers(s, &t);
 	text_add(&t, "}");
 	reply_result(reply, t.failed ? "null" : t.at);
 }
@@ -168,7 +168,7 @@ static int on_timeout(sd_event_source *source, uint64_t now, void *context)
 		    c ? call_state_names[c->state] : "done");
 	if (w->plan.text > 0)
 		result_add(w->session, w->call, NULL, w->plan.from, w->plan.text, &t);
-	add_steers(w->session, &t);
+	waits_add_steers(w->session, &t);
 	text_add(&t, "}");
 	reply_result(w->reply, t.at);
 	take_out(w);

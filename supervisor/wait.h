@@ -26,6 +26,9 @@ void waits_add(struct waits *w, struct session *s, uint32_t call, const struct w
 void waits_answer(struct session *s, uint32_t call, const struct wait_plan *plan,
 		  struct reply *reply);
 
+/* Appends ,"steer":[...]: what operators have said, which is handed over once. */
+void waits_add_steers(struct session *s, struct text *t);
+
 void waits_call_over(struct waits *w, struct session *s, uint32_t call);
 void waits_session_gone(struct waits *w, struct session *s);
 void waits_free(struct waits *w);

@@ -30,6 +30,8 @@
 #define TASK_TTL "3600000"
 #define TASK_POLL "500"
 #define NOTE "[operator note"
+#define DEFAULT_KEY "default"
+#define HTTP_KEY "http "
 
 struct mcp_call {
 	struct mcp_call *next;
@@ -427,17 +429,23 @@ static void on_session(void *context, const cJSON *result, int code, const char 
 	mcp_tell(s->mcp, "resources", NULL);
 }
 
-/* One for each conversation of the client, as far as it says which. */
+/* One for each conversation of the client, as far as it says which: by itself, by the
+ * session of HTTP, or by what its agent has put into our environment. */
 static void session_key(const struct mcp_request *q, char key[KEY_MAX])
 {
+	static const char *const variables[] = { "GLOVEBOX_SESSION", "CLAUDE_CODE_SESSION_ID",
+						 "CODEX_THREAD_ID" };
 	const char *named = get_text(q->meta, "glovebox/session");
 
 	if (!named)
 		named = get_text(q->meta, "threadId");
-	(void)snprintf(key, KEY_MAX, "%s",
-		       named             ? named
-		       : q->peer->key[0] ? q->peer->key
-					 : "default");
+	if (!named && q->peer->key[0]) {
+		(void)snprintf(key, KEY_MAX, HTTP_KEY "%s", q->peer->key);
+		return;
+	}
+	for (size_t i = 0; !named && i < ARRAY_SIZE(variables); i++)
+		named = getenv(variables[i]);
+	(void)snprintf(key, KEY_MAX, "%s", named && named[0] ? named : DEFAULT_KEY);
 }
 
 static struct mcp_session *find_session(struct mcp *m, const char *key)
@@ -459,9 +467,10 @@ static struct mcp_session *find_session(struct mcp *m, const char *key)
 	add_member(&params, "workspace", m->options.workspace);
 	if (m->options.policy)
 		add_member(&params, "policy", m->options.policy);
-	text_add(&params, ",\"labels\":{\"by\":\"mcp\",\"conversation\":");
-	text_add_json(&params, key, strlen(key));
-	text_add(&params, "}");
+	text_add(&params, ",\"labels\":{\"by\":\"mcp\"}");
+	/* what names a conversation is shared with its hooks; an id of HTTP is a secret */
+	if (strcmp(key, DEFAULT_KEY) != 0 && strncmp(key, HTTP_KEY, strlen(HTTP_KEY)) != 0)
+		add_member(&params, "key", key);
 	(void)link_ask(m->link, "session.create", params.at, on_session, s);
 	return s;
 }
@@ -777,7 +786,9 @@ void mcp_close_sessions(struct mcp *m, const char *key, void (*fn)(struct mcp *m
 		struct closing_one *one;
 		AUTO_TEXT params = { 0 };
 
-		if (s->is_closing || !s->id[0] || (key && strcmp(s->key, key) != 0))
+		if (s->is_closing || !s->id[0] ||
+		    (key && (strncmp(s->key, HTTP_KEY, strlen(HTTP_KEY)) != 0 ||
+			     strcmp(s->key + strlen(HTTP_KEY), key) != 0)))
 			continue;
 		one = calloc(1, sizeof(*one));
 		if (!one)

@@ -26,6 +26,7 @@
 #include "supervisor/confine.h"
 #include "supervisor/mcp/mcp.h"
 #include "supervisor/options.h"
+#include "supervisor/own.h"
 
 /* Codex gives a call up after 300 s, whatever is said meanwhile. */
 #define HOLD_DEFAULT "230s"
@@ -33,7 +34,6 @@
 #define TASK_MS 2000
 /* At the end, for closing sessions. Clients kill after some seconds. */
 #define CLOSE_US (1000u * 1000)
-#define READY_MS 20000
 #define TOOLS_MS 20000
 #define TOKEN_BYTES 24
 
@@ -69,11 +69,10 @@ static struct {
 	struct mcp mcp;
 	struct options opt;
 	char workspace[PATH_MAX];
-	int owner; /* of the daemon that we have started; -1: none */
-	pid_t daemon;
+	struct own own; /* the daemon that we have started */
 	bool is_ending;
 	char token[256];
-} self = { .owner = -1 };
+} self = { .own = OWN_NONE };
 
 static int help(void)
 {
@@ -90,52 +89,7 @@ static int help(void)
 	return EXIT_DONE;
 }
 
-/* --- a supervisor of our own ---------------------------------------------------------- */
-
-static _Noreturn void become_daemon(const char *instance, int owner, int err)
-{
-	char fd[16], program[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 16);
-	char *slash;
-
-	sigset_t none;
-
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)signal(SIGPIPE, SIG_DFL);
-	(void)snprintf(fd, sizeof(fd), "%d", owner);
-	(void)setsid(); /* the client's Ctrl-C is not its end */
-	(void)dup2(err, STDERR_FILENO);
-	(void)fcntl(owner, F_SETFD, 0);
-	program[n > 0 ? n : 0] = '\0';
-	slash = strrchr(program, '/');
-	if (slash) {
-		(void)memcpy(slash + 1, "glovebox", sizeof("glovebox"));
-		(void)execl(program, "glovebox", "daemon", "--root", self.workspace, "--name",
-			    instance, "--owner-fd", fd, (char *)NULL);
-	}
-	(void)dprintf(STDERR_FILENO, "glovebox: cannot execute %s: %s\n", program, strerror(errno));
-	_exit(127);
-}
-
-/* Until it says that it listens; or what it says instead. */
-static int wait_ready(int from, struct text *why)
-{
-	char buf[1024];
-	ssize_t n = read(from, buf, sizeof(buf) - 1);
-
-	while (n > 0) {
-		text_add_n(why, buf, (size_t)n);
-		if (strstr(why->at, "listening in")) {
-			why->len = 0;
-			return 0;
-		}
-		n = read(from, buf, sizeof(buf) - 1);
-	}
-	while (why->len > 0 && why->at[why->len - 1] == '\n')
-		why->at[--why->len] = '\0';
-	return -ENOTCONN;
-}
+/* --- the connection ---------------------------------------------------------------------- */
 
 static int on_daemon_says(sd_event_source *s, int fd, uint32_t events, void *context)
 {
@@ -150,35 +104,6 @@ static int on_daemon_says(sd_event_source *s, int fd, uint32_t events, void *con
 		(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
 	return 0;
 }
-
-static int start_daemon(struct client *ret, struct text *why)
-{
-	char instance[32];
-	int owner[2], err[2];
-	int r;
-
-	(void)snprintf(instance, sizeof(instance), "mcp-%d", (int)getpid());
-	if (pipe2(owner, O_CLOEXEC) < 0)
-		return -errno;
-	if (pipe2(err, O_CLOEXEC) < 0)
-		return -errno;
-	self.daemon = fork();
-	if (self.daemon == 0)
-		become_daemon(instance, owner[0], err[1]);
-	(void)close(owner[0]);
-	(void)close(err[1]);
-	self.owner = owner[1];
-	r = self.daemon < 0 ? -errno : wait_ready(err[0], why);
-	if (r == 0)
-		r = client_connect_instance(instance, "agent.sock", ret);
-	if (r == 0)
-		r = sd_event_add_io(self.mcp.loop, NULL, err[0], EPOLLIN, on_daemon_says, NULL);
-	if (r < 0)
-		(void)close(err[0]);
-	return r < 0 ? r : 0;
-}
-
-/* --- the connection ---------------------------------------------------------------------- */
 
 static void on_event(void *context, const cJSON *event)
 {
@@ -217,7 +142,12 @@ static int connect_now(struct mcp *m, struct text *why)
 	r = client_connect_agent(&c, why);
 	if (r == -ENOENT && geteuid() == 0 && !getenv("GLOVEBOX_HOST")) {
 		why->len = 0;
-		r = start_daemon(&c, why);
+		r = own_start(&self.own, self.workspace, "mcp", why);
+		if (r == 0)
+			r = client_connect_instance(self.own.instance, "agent.sock", &c);
+		if (r == 0)
+			r = sd_event_add_io(m->loop, NULL, self.own.err, EPOLLIN, on_daemon_says,
+					    NULL);
 	} else if (r == -ENOENT) {
 		text_add(why, ". Root starts it, or starts glovebox-mcp itself");
 	}
@@ -392,6 +322,7 @@ int main(int argc, char **argv)
 		r = command_fail(EXIT_FAILED, "%s", why.at && why.len ? why.at : strerror(-r));
 	http_stop();
 	link_free(self.mcp.link);
-	fd_done(&self.owner); /* the daemon that we have started ends all that runs, and itself */
+	/* a client does not wait: it ends all that runs, and itself, behind us */
+	own_end(&self.own, false);
 	return r < 0 ? EXIT_FAILED : r;
 }

@@ -178,7 +178,8 @@ void mcp_tasks_update(struct mcp_request *q);
 void mcp_tasks_cancel(struct mcp_request *q);
 /* An event of the supervisor. */
 void mcp_on_event(struct mcp *m, const cJSON *event);
-/* Sessions are closed, and removed when they changed nothing; then `fn`. */
+/* Sessions (of one session of HTTP, or with NULL all) are closed, and removed when they
+ * changed nothing; then `fn`. */
 void mcp_close_sessions(struct mcp *m, const char *key, void (*fn)(struct mcp *m));
 
 /* --- resources.c --------------------------------------------------------------------- */

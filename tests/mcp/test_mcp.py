@@ -283,7 +283,7 @@ def test_looking_at_it_starts_nothing(box):  # noqa: F811
     c = Stdio(box)
     c.ask("server/discover", _meta=modern())
     c.begin()
-    assert not (box.run_dir / f"mcp-{c.p.pid}").exists()
+    assert not (box.run_dir / f"own-mcp-{c.p.pid}").exists()
     assert c.end() == 0
 
 
@@ -291,7 +291,7 @@ def test_without_a_daemon_root_has_one_that_ends_with_it(box):  # noqa: F811
     c = Stdio(box)
     c.begin()
     assert text(c.call("bash", command="echo hi")).startswith("hi\n")
-    place = box.run_dir / f"mcp-{c.p.pid}"
+    place = box.run_dir / f"own-mcp-{c.p.pid}"
     assert (place / "agent.sock").exists()
     assert os.stat(f"/proc/{c.p.pid}").st_uid != 0    # it has given its privileges up
     c.send("tools/call", name="bash", arguments={"command": "sleep 1000"})
