@@ -38,7 +38,7 @@ TOOLS := $(B)/tools/glovebox-tool $(addprefix $(B)/tools/,$(TOOL_NAMES)) $(B)/to
 	$(MANIFESTS)
 STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/*.c))
 
-.PHONY: all help check-unit check-jail check-e2e check-mcp test test-mcp test-kernels lint format format-check asan \
+.PHONY: all help check-unit check-jail check-e2e check-mcp test test-mcp test-agents test-kernels lint format format-check asan \
 	property bench tidy install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -152,6 +152,14 @@ $(B)/npm/node_modules: tests/mcp/package.json
 
 test-mcp: all $(B)/glovebox-mcp-fixtures $(B)/npm/node_modules ## the official conformance suite, inspector and SDK (SHORT=1: the suite alone)
 	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/mcp/test_suites.py $(if $(SHORT),-k conformance) $(T)
+
+$(B)/agents/node_modules: tests/agents/package.json
+	$(call say,NPM,$@)
+	@mkdir -p $(@D) && cp $< $(@D)/
+	$(Q)cd $(@D) && npm install --no-audit --no-fund --silent --loglevel=error && touch node_modules
+
+test-agents: all $(B)/agents/node_modules ## Claude Code and Codex as they are, with a scripted model (downloads 1 GB)
+	$(Q)/usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/agents $(T)
 
 test: check-unit check-jail check-e2e check-mcp ## all suites
 

@@ -428,7 +428,8 @@ int command_call(char **argv)
 	else if (r == 0 && opt.json)
 		r = wait_json(&c, id, &why);
 	else if (r == 0)
-		status = remote_follow(&c, id, opt.with_input, !opt.quiet, &why);
+		status = remote_follow(&c, id, opt.with_input,
+				       opt.quiet ? REMOTE_NOTHING : REMOTE_PERSON, &why);
 	client_done(&c);
 	if (r < 0 || (why.len > 0 && status == RUN_FAILED))
 		return command_fail(r < 0 ? client_status(r) : status, "%s", why.at);

@@ -246,7 +246,7 @@ static void add_word(struct text *t, const cJSON *item, const char *key)
 }
 
 /* What the agent's loop gets to see as well: denials, steers, what changed. */
-static void print_summary(struct remote *r)
+static void print_summary(struct remote *r, enum remote_tells tells)
 {
 	AUTO_TEXT params = { 0 };
 	AUTO_TEXT why = { 0 };
@@ -273,13 +273,19 @@ static void print_summary(struct remote *r)
 	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(json, "steer")) {
 		AUTO_TEXT t = { 0 };
 
+		if (tells == REMOTE_AGENT) {
+			text_printf(&t, "[operator note from %s] %s", client_text_of(item, "by"),
+				    client_text_of(item, "text"));
+			(void)fprintf(stderr, "%s\n", t.at ? t.at : "");
+			continue;
+		}
 		add_word(&t, item, "text");
 		text_add(&t, " (");
 		add_word(&t, item, "by");
 		(void)command_fail(0, "steer:%s )", t.at);
 	}
 	changes = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(json, "changes"));
-	if (changes > 0)
+	if (changes > 0 && tells == REMOTE_PERSON)
 		(void)command_fail(0,
 				   "%s %s, %d change%s; look: glovebox diff %s   keep: glovebox "
 				   "commit %s",
@@ -326,7 +332,7 @@ static void close_session(struct remote *r)
 				   r->session, r->session, r->session);
 }
 
-int remote_follow(struct client *c, const char *call, bool with_input, bool summary,
+int remote_follow(struct client *c, const char *call, bool with_input, enum remote_tells tells,
 		  struct text *why)
 {
 	static struct remote r;
@@ -338,8 +344,8 @@ int remote_follow(struct client *c, const char *call, bool with_input, bool summ
 	e = follow(&r);
 	if (e < 0)
 		text_printf(why, "the supervisor has hung up: %s", strerror(-e));
-	else if (summary)
-		print_summary(&r);
+	else if (tells != REMOTE_NOTHING)
+		print_summary(&r, tells);
 	*c = r.c;
 	return r.status;
 }
@@ -366,7 +372,7 @@ int remote_run(const struct remote_plan *p)
 			text_printf(&why, "the daemon has hung up: %s", strerror(-e));
 	}
 	if (e == 0 && !p->quiet)
-		print_summary(&r);
+		print_summary(&r, REMOTE_PERSON);
 	if (e == 0 && p->report_fd >= 0)
 		write_report(&r);
 	if (r.session[0] && r.c.fd >= 0 && r.is_done)

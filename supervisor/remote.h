@@ -21,12 +21,19 @@ struct remote_plan {
 
 struct client;
 
+/* What is told on standard error when a call has ended. */
+enum remote_tells {
+	REMOTE_NOTHING,
+	REMOTE_AGENT, /* denials, and an operator's words */
+	REMOTE_PERSON, /* the same, and how to look at the changes */
+};
+
 /* What a call that was started on this connection says, to our standard output and
  * error, until its account is written; its session's events must be subscribed to.
- * `with_input`: our standard input is the call's. `summary`: how it ended goes to
- * standard error. Gives the exit status; RUN_FAILED with `why` when the supervisor
+ * `with_input`: our standard input is the call's. `tells`: what goes to standard
+ * error at its end. Gives the exit status; RUN_FAILED with `why` when the supervisor
  * has hung up. */
-int remote_follow(struct client *c, const char *call, bool with_input, bool summary,
+int remote_follow(struct client *c, const char *call, bool with_input, enum remote_tells tells,
 		  struct text *why);
 
 /* Runs it, and gives its exit status; a failure of ours is told and is RUN_FAILED. */

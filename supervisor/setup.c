@@ -89,6 +89,9 @@ static void set_text(cJSON *json, const char *key, const char *value)
 	cJSON_AddStringToObject(json, key, value);
 }
 
+/* Which supervisor is meant: agents do not hand their environment on. */
+static const char *const own_variables[] = { "GLOVEBOX_RUN", "GLOVEBOX_STATE", "GLOVEBOX_HOST" };
+
 static void add_server(cJSON *json)
 {
 	cJSON *servers = object_in(json, "mcpServers");
@@ -97,6 +100,10 @@ static void add_server(cJSON *json)
 
 	cJSON_AddStringToObject(server, "command", program ? program : "glovebox-mcp");
 	cJSON_AddArrayToObject(server, "args");
+	for (size_t i = 0; i < ARRAY_SIZE(own_variables); i++)
+		if (getenv(own_variables[i]))
+			set_text(object_in(server, "env"), own_variables[i],
+				 getenv(own_variables[i]));
 	cJSON_DeleteItemFromObjectCaseSensitive(servers, "glovebox");
 	cJSON_AddItemToObject(servers, "glovebox", server);
 }
@@ -258,6 +265,17 @@ static int put_toml(const struct options *opt, const char *path)
 	text_add(&t, "[mcp_servers.glovebox]\ncommand = ");
 	text_add_json(&t, program, program ? strlen(program) : 0);
 	text_printf(&t, "\nargs = []\ntool_timeout_sec = %d\n", CODEX_TOOL_SECONDS);
+	for (size_t i = 0; i < ARRAY_SIZE(own_variables); i++) {
+		const char *v = getenv(own_variables[i]);
+
+		if (!v)
+			continue;
+		if (!strstr(t.at, "[mcp_servers.glovebox.env]"))
+			text_add(&t, "[mcp_servers.glovebox.env]\n");
+		text_printf(&t, "%s = ", own_variables[i]);
+		text_add_json(&t, v, strlen(v));
+		text_add(&t, "\n");
+	}
 	if (!opt->install) {
 		(void)printf("# %s\n%s\n", path, t.at);
 		return EXIT_DONE;

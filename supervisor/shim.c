@@ -167,7 +167,7 @@ static int run_script(const struct options *opt, const char *workspace, const ch
 	if (r < 0)
 		return command_fail(RUN_FAILED, "nothing was run: %s", why.at);
 	r = start(&l, opt, script, id, &why);
-	status = r == 0 ? remote_follow(&l.client, id, false, true, &why) : RUN_FAILED;
+	status = r == 0 ? remote_follow(&l.client, id, false, REMOTE_AGENT, &why) : RUN_FAILED;
 	if (status == RUN_FAILED && why.len > 0)
 		(void)command_fail(0, "%s", why.at);
 	if (r == 0 && find_cwd_file(script, path))

@@ -102,14 +102,15 @@ static void forget_call(struct mcp_call *c)
 
 /* --- tools/list ----------------------------------------------------------------- */
 
-static void add_tool(const cJSON *tool, struct text *t)
+static void add_tool(const cJSON *tool, bool is_structured, struct text *t)
 {
 	static const char *const members[] = { "name",        "title",        "description",
 					       "inputSchema", "outputSchema", "annotations" };
 
 	text_add(t, "{");
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-		if (!get(tool, members[i]))
+		if (!get(tool, members[i]) ||
+		    (!is_structured && strcmp(members[i], "outputSchema") == 0))
 			continue;
 		text_printf(t, "%s\"%s\":", i ? "," : "", members[i]);
 		add_json(t, get(tool, members[i]));
@@ -137,7 +138,7 @@ void mcp_tools_list(struct mcp_request *q)
 		return;
 	cJSON_ArrayForEach (tool, q->peer->mcp->tools)
 		if (n++ >= from && n <= from + PAGE)
-			add_tool(tool, &t);
+			add_tool(tool, !mcp_client_prefers_structure(q), &t);
 	if (t.at && t.at[t.len - 1] == ',')
 		t.len--;
 	text_add_n(&t, "]", 1);
@@ -182,7 +183,8 @@ static void add_steers(struct text *t, const cJSON *steers)
 }
 
 /* Members of a CallToolResult, from what the supervisor says. */
-static void make_result(const struct mcp_call *c, const cJSON *result, struct text *t)
+static void make_result(const struct mcp_request *q, const struct mcp_call *c, const cJSON *result,
+			struct text *t)
 {
 	const char *text = get_text(result, "text");
 	const cJSON *structured = get(result, "structured");
@@ -196,8 +198,10 @@ static void make_result(const struct mcp_call *c, const cJSON *result, struct te
 			    ",{\"type\":\"resource_link\",\"uri\":\"glovebox://%s/diff\",\"name\":"
 			    "\"diff\",\"mimeType\":\"text/x-diff\"}",
 			    c->id);
-	text_add(t, "],\"structuredContent\":");
+	text_add(t, mcp_client_prefers_structure(q) ? "],\"_meta\":{\"glovebox/result\":"
+						    : "],\"structuredContent\":");
 	add_json(t, structured);
+	text_add(t, mcp_client_prefers_structure(q) ? "}" : "");
 	text_printf(t, ",\"isError\":%s", cJSON_IsTrue(get(result, "is_error")) ? "true" : "false");
 }
 
@@ -206,7 +210,7 @@ static void finish(struct mcp_call *c, const cJSON *result)
 	struct mcp_request *q = c->q;
 	AUTO_TEXT t = { 0 };
 
-	make_result(c, result, &t);
+	make_result(q, c, result, &t);
 	c->q = NULL;
 	forget_call(c);
 	mcp_result(q, t.at);
@@ -602,7 +606,7 @@ static void on_looked(void *context, const cJSON *result, int code, const char *
 	} else {
 		add_task(c, "completed", NULL, &t);
 		text_add(&t, ",\"result\":{\"resultType\":\"complete\",");
-		make_result(c, result, &t);
+		make_result(look->q, c, result, &t);
 		text_add(&t, "}");
 		mcp_result(look->q, t.at);
 	}

@@ -189,6 +189,19 @@ bool mcp_client_has_tasks(const struct mcp_request *q)
 	       cJSON_IsObject(get(get(q->capabilities, "extensions"), EXTENSION_TASKS));
 }
 
+bool mcp_client_prefers_structure(const struct mcp_request *q)
+{
+	/* seen with Claude Code 2.1 and Codex 0.169 */
+	static const char *const clients[] = { "claude-code", "codex-mcp-client" };
+	const char *name =
+		q->is_modern ? get_text(get(q->meta, META_CLIENT), "name") : q->peer->client;
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(clients); i++)
+		if (strcmp(clients[i], name) == 0)
+			return true;
+	return false;
+}
+
 /* --- who listens -------------------------------------------------------------------- */
 
 static bool holds(const cJSON *list, const char *uri)
@@ -307,6 +320,8 @@ static void initialize(struct mcp_request *q)
 	}
 	(void)snprintf(p->version, sizeof(p->version), "%s",
 		       is_legacy_version(wants) ? wants : MCP_LEGACY_NEWEST);
+	wants = get_text(get(q->params, "clientInfo"), "name");
+	(void)snprintf(p->client, sizeof(p->client), "%s", wants ? wants : "");
 	cJSON_Delete(p->capabilities);
 	p->capabilities = cJSON_Duplicate(capabilities, true);
 	p->is_known = true;

@@ -24,6 +24,7 @@
 #define MCP_LEGACY_NEWEST "2025-11-25"
 
 #define META_VERSION "io.modelcontextprotocol/protocolVersion"
+#define META_CLIENT "io.modelcontextprotocol/clientInfo"
 #define META_CAPABILITIES "io.modelcontextprotocol/clientCapabilities"
 #define META_LOG_LEVEL "io.modelcontextprotocol/logLevel"
 #define META_SUBSCRIPTION "io.modelcontextprotocol/subscriptionId"
@@ -65,6 +66,7 @@ struct mcp_peer {
 	bool is_known; /* `initialize` was seen */
 	char version[16];
 	char key[64]; /* legacy HTTP: the MCP-Session-Id; else "" */
+	char client[64]; /* legacy: its name */
 	cJSON *capabilities; /* legacy */
 	int log_level; /* legacy; index in the list of levels, -1: none */
 	cJSON *subscriptions; /* legacy: an array of resource URIs */
@@ -153,6 +155,10 @@ void mcp_ask(struct mcp_request *q, const char *method, const char *params);
 /* Whether the client has said it has this: "elicitation", "sampling", "roots". */
 bool mcp_client_has(const struct mcp_request *q, const char *capability);
 bool mcp_client_has_tasks(const struct mcp_request *q);
+
+/* Whether it hands structured content to its model in place of the text: then it gets the
+ * text alone, because that says more (what was denied and why, a person's words). */
+bool mcp_client_prefers_structure(const struct mcp_request *q);
 
 /* To everybody who listens: a resource was updated, or a list ("tools", "prompts",
  * "resources"; then `uri` is NULL). */
