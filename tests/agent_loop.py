@@ -5,8 +5,8 @@
     glovebox daemon --root /srv &
     python3 tests/agent_loop.py /run/glovebox/daemon/agent.sock /srv/app
 
-It opens a session on a directory, runs a scripted series of calls (where a model would choose them),
-prints what is observed while they run, shows what they changed, and leaves the commit to a person.
+It opens a session on a directory, gives the list of tools to a model (here one that follows a script), makes the
+calls that it asks for, prints what is observed while they run, and leaves the commit to a person.
 """
 import json
 import socket
@@ -65,53 +65,82 @@ class Glovebox:
         self.sock.close()
 
 
-def text_of(stream):
-    """Output of a result: whole, or its beginning and its end."""
-    if "text" in stream:
-        return stream["text"]
-    return f"{stream['head']}\n[... {stream['left_out']} bytes left out ...]\n{stream['tail']}"
+class ScriptedModel:
+    """Stands where a model would be: it gets the tools and the conversation, and says what comes next.
+
+    A real one is `client.messages.create(tools=..., messages=...)`, or its like; its tool calls have the same
+    three parts: an id, a name from the list, and an input that fits the tool's schema.
+    """
+
+    SCRIPT = [
+        ("Let me look around.", "bash", {"command": "pwd; ls -a"}),
+        ("I write a program.", "write_file", {"path": "answer.py", "content": "print(6 * 8)\n"}),
+        ("Six times seven it was.", "apply_patch", {
+            "input": "*** Begin Patch\n*** Update File: answer.py\n@@\n-print(6 * 8)\n+print(6 * 7)\n*** End Patch"}),
+        ("I run it.", "exec", {"argv": ["python3", "answer.py"], "timeout_ms": 60000}),
+        ("Is there a network?", "fetch_url", {"url": "http://192.0.2.1/"}),
+        ("What have I changed?", "list_changes", {}),
+    ]
+
+    def next(self, tools, conversation):
+        """A sentence, and the call of a tool or None."""
+        turn = sum(message["role"] == "assistant" for message in conversation)
+        if turn == len(self.SCRIPT):
+            return "Done: answer.py prints 42.", None
+        said, name, given = self.SCRIPT[turn]
+        assert name in [tool["name"] for tool in tools]
+        return said, {"id": f"toolu_{turn + 1}", "name": name, "input": given}
 
 
 class Agent:
-    """A session and its calls. `run` is what a tool of a model would be."""
+    """A session, its tools, and the loop between a model and them."""
+
+    # Longer than this a call is answered with what there is so far; the model may `wait` for it, or `kill` it.
+    PATIENCE_MS = 120000
+    TEXT = 30000    # bytes of output that a result may show
 
     def __init__(self, path, workspace, on_event=None):
-        self.box = Glovebox(path, on_event)
-        self.session = self.box.ask("session.create", workspace=workspace,
-                                    labels={"agent": "example"})["session"]
+        self.box = Glovebox(path, on_event, timeout=self.PATIENCE_MS / 1000 + 60)
+        self.session = self.box.ask("session.create", workspace=workspace, labels={"agent": "example"})["session"]
         self.box.ask("events.subscribe", session=self.session)
+        self.tools = self.box.ask("tools.list")["tools"]    # name, description, inputSchema: as a model wants them
 
-    def run(self, argv, agent_call_id=None, step=None, **more):
-        if agent_call_id:
-            more["agent_call_id"] = agent_call_id
-        if step:
-            more["step"] = step
-        call = self.box.ask("call.start", session=self.session, argv=argv, **more)
-        return self.box.ask("call.wait", id=call["id"])
+    def call(self, call_id, name, given, step=None):
+        """One call of a tool: the text for the model, and whether it failed."""
+        try:
+            result = self.box.ask("call.start", session=self.session, tool=name, input=given, agent_call_id=call_id,
+                                  **({"step": step} if step else {}))
+            if "text" not in result:    # it runs: `held` and `paused` are waited for as well
+                result = self.box.ask("call.wait", id=result["id"], text=self.TEXT, timeout_ms=self.PATIENCE_MS)
+        except Refused as error:    # a wrong name or input is the model's to mend
+            return str(error), True
+        notes = "".join(f"[operator note from {n['by']}] {n['text']}\n" for n in result.get("steer", []))
+        return result["text"] + notes, result["is_error"]
 
-    def changes(self):
-        return self.box.ask("changes.list", id=self.session)["changes"]
+    def run(self, model, task):
+        """Until the model calls no tool any more. Gives the conversation."""
+        conversation = [{"role": "user", "content": task}]
+        while True:
+            said, call = model.next(self.tools, conversation)
+            print(f"- {said}")
+            conversation.append({"role": "assistant", "content": said, "call": call})
+            if not call:
+                return conversation
+            print(f"    {call['name']} {json.dumps(call['input'])[:100]}")
+            text, failed = self.call(call["id"], call["name"], call["input"], step=said)
+            print("    " + ("failed: " if failed else "") + text.rstrip("\n").replace("\n", "\n    "))
+            conversation.append({"role": "tool", "call_id": call["id"], "content": text, "is_error": failed})
 
     def close(self):
         self.box.ask("session.close", id=self.session)
         self.box.close()
 
 
-SCRIPT = [   # (what the model says it does, the command)
-    ("look around", ["sh", "-c", "pwd; ls -a"]),
-    ("write a program", ["sh", "-c", "printf 'print(6 * 7)\\n' > answer.py"]),
-    ("run it", ["python3", "answer.py"]),
-    ("try the network", ["python3", "-c", "import socket; socket.create_connection(('192.0.2.1', 80), 2)"]),
-]
-
-
 def show(event):
-    kind = event["kind"]
-    if kind == "call.output":
-        sys.stdout.write("    | " + event["text"].rstrip("\n").replace("\n", "\n    | ") + "\n")
-    elif kind in ("proc.exec", "denied", "steer", "lost", "call.held", "call.done"):
-        what = event.get("exe") or event.get("why") or event.get("text") or event.get("outcome") or ""
-        print(f"    {event.get('seq', '-'):>5} {kind}: {what}")
+    """What is observed while a call runs; everything else is in the log."""
+    if event["kind"] in ("proc.exec", "denied", "lost", "call.held", "call.paused"):
+        what = event.get("exe") or event.get("why") or ""
+        print(f"    {event.get('seq', '-'):>5} {event['kind']}: {what}")
 
 
 def main():
@@ -119,17 +148,8 @@ def main():
         sys.exit(__doc__)
     agent = Agent(sys.argv[1], sys.argv[2], show)
     print(f"session {agent.session}")
-    for number, (step, argv) in enumerate(SCRIPT, 1):
-        print(f"- {step}: {argv}")
-        result = agent.run(argv, agent_call_id=f"step-{number}", step=step)
-        for denial in result["denials"]:
-            print(f"    denied by {denial['layer']}: {denial['why']}; to allow it: {denial['suggest']}")
-        for note in result["steer"]:   # a person's words: they never come from a tool
-            print(f"    {note['by']} says: {note['text']}")
-        print(f"    {result['outcome']} {result['exit_code']}, {len(result['changes'])} changes")
-    print("changes of the session, not in the workspace until an operator commits them:")
-    for change in agent.changes():
-        print(f"    {change['change']:<9} {change['path']}")
+    agent.run(ScriptedModel(), "Write a program that prints six times seven.")
+    print("what it changed is not in the workspace until an operator commits it:")
     print(f"    glovebox diff {agent.session}; glovebox commit {agent.session}")
     agent.close()
 

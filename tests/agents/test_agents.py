@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from tests.agent_loop import Refused
 from tests.agents.mock_model import MockModel, tool_results
 from tests.conftest import BUILD, DEADLINE, GLOVEBOX, Daemon, box  # noqa: F401 (fixture)
 
@@ -58,6 +59,12 @@ class Agent:
             calls = [c for c in self.operator.ask("call.list")["calls"] if c["state"] == "running"]
             if calls:
                 return calls[0]["id"]
+
+    def output(self, call):
+        try:
+            return self.operator.ask("call.output", id=call)["text"]
+        except Refused:    # it has written nothing yet
+            return ""
 
     def end(self):
         self.operator.close()
@@ -142,6 +149,8 @@ def test_it_is_paused_steered_and_stopped(make):
 
     def operator():
         call = a.living()
+        while "begun" not in a.output(call):
+            pass
         assert a.operator.ask("call.pause", id=call)["state"] == "paused"
         a.operator.ask("call.resume", id=call)
         a.operator.ask("steer", id=call.split(".")[0], text="look at the tests first")

@@ -651,8 +651,11 @@ def test_the_example_agent_loop_does_what_it_says(daemon):
     done = subprocess.run([sys.executable, ROOT / "tests" / "agent_loop.py", path, daemon.box.ws], capture_output=True,
                           text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
-    assert "    | 42" in done.stdout and "denied by network" in done.stdout and "added     " in done.stdout
-    assert len((ROOT / "tests" / "agent_loop.py").read_text().splitlines()) < 150
+    assert "    42\n" in done.stdout and "denied by the sandbox: connect 192.0.2.1" in done.stdout
+    assert "added     " in done.stdout and "Done: answer.py prints 42." in done.stdout
+    lines = len((ROOT / "tests" / "agent_loop.py").read_text().splitlines())
+    for text in ("README.md", "supervisor/PROTOCOL.md"):
+        assert f"{lines} lines" in (ROOT / text).read_text()    # the documents count them
     assert list(daemon.box.ws.iterdir()) == []
 
 
