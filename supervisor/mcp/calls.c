@@ -15,44 +15,17 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
-#include "supervisor/mcp/mcp.h"
+#include "supervisor/mcp/calls_inner.h"
 #include "supervisor/rpc.h"
 
 #define PAGE 50 /* tools in one page */
 #define TEXT_DEFAULT 30000
-#define ID_MAX 64
-#define KEY_MAX 128
 /* Output is told as progress at most so often. */
 #define OUTPUT_TOLD_NS 250000000ull
 #define OUTPUT_TOLD_MAX 200 /* bytes of it */
-/* Finished tasks that are remembered, of one session. */
-#define TASKS_MAX 256
-#define TASK_TTL "3600000"
-#define TASK_POLL "500"
 #define NOTE "[operator note"
 #define DEFAULT_KEY "default"
 #define HTTP_KEY "http "
-
-struct mcp_call {
-	struct mcp_call *next;
-	struct mcp_session *session;
-	struct mcp_request *q; /* NULL: cancelled, or it is a task */
-	char id[ID_MAX]; /* of the supervisor; "": not started yet */
-	char created[32];
-	uint32_t ask; /* in flight; 0: nothing */
-	uint32_t text; /* bytes of output it may show */
-	uint64_t told_ns;
-	bool is_task, is_cancelled;
-};
-
-struct mcp_session {
-	struct mcp_session *next;
-	struct mcp *mcp;
-	char key[KEY_MAX];
-	char id[ID_MAX]; /* "": being made */
-	struct mcp_call *calls;
-	bool is_closing;
-};
 
 static const cJSON *get(const cJSON *json, const char *key)
 {
@@ -89,7 +62,7 @@ static bool need_link(struct mcp_request *q)
 	return false;
 }
 
-static void forget_call(struct mcp_call *c)
+void call_forget(struct mcp_call *c)
 {
 	for (struct mcp_call **p = &c->session->calls; *p; p = &(*p)->next)
 		if (*p == c) {
@@ -183,8 +156,8 @@ static void add_steers(struct text *t, const cJSON *steers)
 }
 
 /* Members of a CallToolResult, from what the supervisor says. */
-static void make_result(const struct mcp_request *q, const struct mcp_call *c, const cJSON *result,
-			struct text *t)
+void call_make_result(const struct mcp_request *q, const struct mcp_call *c, const cJSON *result,
+		      struct text *t)
 {
 	const char *text = get_text(result, "text");
 	const cJSON *structured = get(result, "structured");
@@ -210,9 +183,9 @@ static void finish(struct mcp_call *c, const cJSON *result)
 	struct mcp_request *q = c->q;
 	AUTO_TEXT t = { 0 };
 
-	make_result(q, c, result, &t);
+	call_make_result(q, c, result, &t);
 	c->q = NULL;
-	forget_call(c);
+	call_forget(c);
 	mcp_result(q, t.at);
 }
 
@@ -226,52 +199,7 @@ static void finish_error(struct mcp_call *c, const char *error)
 	add_text_block(&t, error);
 	text_add(&t, "],\"isError\":true");
 	c->q = NULL;
-	forget_call(c);
-	mcp_result(q, t.at);
-}
-
-static void add_task(const struct mcp_call *c, const char *status, const char *message,
-		     struct text *t)
-{
-	AUTO_TEXT now = { 0 };
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	text_add_time(&now, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
-	text_printf(t, "\"taskId\":\"%s\",\"status\":\"%s\"", c->id, status);
-	if (message)
-		text_printf(t, ",\"statusMessage\":\"%s\"", message);
-	text_printf(t,
-		    ",\"createdAt\":\"%s\",\"lastUpdatedAt\":\"%s\",\"ttlMs\":" TASK_TTL
-		    ",\"pollIntervalMs\":" TASK_POLL,
-		    c->created, now.at);
-}
-
-/* The oldest that is over makes room. */
-static void limit_tasks(struct mcp_session *s)
-{
-	struct mcp_call *oldest = NULL;
-	size_t n = 0;
-
-	for (struct mcp_call *c = s->calls; c; c = c->next)
-		if (c->is_task) {
-			oldest = c; /* new ones are put in front */
-			n++;
-		}
-	if (n > TASKS_MAX)
-		forget_call(oldest);
-}
-
-static void answer_task(struct mcp_call *c, const char *state)
-{
-	struct mcp_request *q = c->q;
-	AUTO_TEXT t = { 0 };
-
-	c->q = NULL;
-	c->is_task = true;
-	text_add(&t, "\"resultType\":\"task\",");
-	add_task(c, "working", state, &t);
-	limit_tasks(c->session);
+	call_forget(c);
 	mcp_result(q, t.at);
 }
 
@@ -287,7 +215,7 @@ static void on_waited(void *context, const cJSON *result, int code, const char *
 	if (!result)
 		finish_error(c, error);
 	else if (mcp_client_has_tasks(c->q) && state && strcmp(state, "done") != 0)
-		answer_task(c, state);
+		task_answer(c, state);
 	else
 		finish(c, result);
 }
@@ -303,6 +231,75 @@ static void wait_for(struct mcp_call *c)
 	c->ask = link_ask(c->session->mcp->link, "call.wait", params.at, on_waited, c);
 }
 
+/* --- the client's user as one more who may approve -------------------------------------- */
+
+#define FORM                                                                                          \
+	"\"requestedSchema\":{\"type\":\"object\",\"properties\":{\"decision\":{\"type\":\"string\"," \
+	"\"enum\":[\"approve\",\"deny\"],\"default\":\"deny\"},\"note\":{\"type\":\"string\"}},"      \
+	"\"required\":[\"decision\"]}"
+
+/* Only what a person has clearly said counts: clients without one answer "cancel" or
+ * "decline" by themselves, and then it goes on waiting for an operator. */
+static void decide(struct mcp_call *c, const cJSON *answer)
+{
+	const cJSON *content = get(answer, "content");
+	const char *action = get_text(answer, "action"), *decision = get_text(content, "decision");
+	const char *note = get_text(content, "note");
+	bool is_yes = decision && strcmp(decision, "approve") == 0;
+	AUTO_TEXT why = { 0 };
+
+	if (!action || strcmp(action, "accept") != 0 || !decision ||
+	    (!is_yes && strcmp(decision, "deny") != 0))
+		return;
+	if (c->session->mcp->decide(c->id, c->digest, is_yes, note ? note : "", &why) < 0 && c->q)
+		mcp_log(c->q, "warning", "approval", "\"the decision came too late\"");
+}
+
+static void on_user(struct mcp_request *q, const cJSON *result)
+{
+	decide(q->context, result);
+}
+
+static void make_question(const struct mcp_call *c, struct text *t)
+{
+	char *given = cJSON_PrintUnformatted(get(c->q->params, "arguments"));
+	AUTO_TEXT message = { 0 };
+
+	text_printf(&message, "Allow %s %.600s?", get_text(c->q->params, "name"),
+		    given ? given : "{}");
+	text_add(t, "\"mode\":\"form\",\"message\":");
+	text_add_json(t, message.at, message.len);
+	text_add(t, "," FORM);
+	cJSON_free(given);
+}
+
+/* True: the request was answered with the question. */
+static bool ask_user(struct mcp_call *c)
+{
+	struct mcp_request *q = c->q;
+	AUTO_TEXT question = { 0 };
+	AUTO_TEXT t = { 0 };
+
+	if (!c->session->mcp->decide || !c->digest[0] || !mcp_client_has(q, "elicitation"))
+		return false;
+	make_question(c, &question);
+	if (!q->is_modern) {
+		q->on_answer = on_user;
+		mcp_ask(q, "elicitation/create", question.at);
+		return false;
+	}
+	c->q = NULL;
+	c->is_asked = true;
+	text_printf(&t,
+		    "\"resultType\":\"input_required\",\"inputRequests\":{\"approve\":{\"method\":"
+		    "\"elicitation/create\",\"params\":{%s}}},\"requestState\":\"",
+		    question.at);
+	mcp_add_state(q->peer->mcp, c->id, &t);
+	text_add(&t, "\"");
+	mcp_result(q, t.at);
+	return true;
+}
+
 static void ignore(void *context, const cJSON *result, int code, const char *error)
 {
 	(void)context;
@@ -311,7 +308,7 @@ static void ignore(void *context, const cJSON *result, int code, const char *err
 	(void)error;
 }
 
-static void end_call(struct mcp *m, const char *id, const char *why)
+void call_end(struct mcp *m, const char *id, const char *why)
 {
 	AUTO_TEXT params = { 0 };
 
@@ -330,8 +327,8 @@ static void on_started(void *context, const cJSON *result, int code, const char 
 		(void)snprintf(c->id, sizeof(c->id), "%s", id);
 	if (!c->q) { /* cancelled meanwhile */
 		if (id)
-			end_call(c->session->mcp, id, "cancelled by the client");
-		forget_call(c);
+			call_end(c->session->mcp, id, "cancelled by the client");
+		call_forget(c);
 	} else if (!result && code == RPC_NOT_FOUND && c->session->id[0]) {
 		finish_error(c, error);
 	} else if (!result) {
@@ -341,8 +338,14 @@ static void on_started(void *context, const cJSON *result, int code, const char 
 	} else {
 		const char *state = get_text(result, "state");
 
-		if (state && strcmp(state, "held") == 0)
+		if (state && strcmp(state, "held") == 0) {
+			const char *digest = get_text(result, "digest");
+
+			(void)snprintf(c->digest, sizeof(c->digest), "%s", digest ? digest : "");
 			mcp_progress(c->q, "waiting for a person's approval");
+			if (ask_user(c))
+				return;
+		}
 		wait_for(c);
 	}
 }
@@ -390,9 +393,9 @@ static void on_cancel(struct mcp_request *q)
 
 	c->q = NULL;
 	if (c->id[0])
-		end_call(c->session->mcp, c->id, "cancelled by the client");
+		call_end(c->session->mcp, c->id, "cancelled by the client");
 	if (c->id[0] || c->ask == 0)
-		forget_call(c);
+		call_forget(c);
 	/* else on_started() ends it */
 }
 
@@ -498,6 +501,31 @@ static const cJSON *find_tool(const struct mcp *m, const char *name)
 	return NULL;
 }
 
+/* The same call once more, with what its user has said. */
+static void go_on(struct mcp_request *q)
+{
+	struct mcp *m = q->peer->mcp;
+	char *id = mcp_read_state(m, get_text(q->params, "requestState"));
+	struct mcp_call *found = NULL;
+
+	for (struct mcp_session *s = m->sessions; s && id; s = s->next)
+		for (struct mcp_call *c = s->calls; c; c = c->next)
+			if (c->is_asked && strcmp(c->id, id) == 0)
+				found = c;
+	free(id);
+	if (!found) {
+		mcp_error(q, 400, MCP_INVALID_PARAMS,
+			  "the requestState is not one of ours, or was used", NULL);
+		return;
+	}
+	found->is_asked = false;
+	found->q = q;
+	q->context = found;
+	q->on_cancel = on_cancel;
+	decide(found, get(get(q->params, "inputResponses"), "approve"));
+	wait_for(found);
+}
+
 void mcp_tools_call(struct mcp_request *q)
 {
 	const char *name = get_text(q->params, "name");
@@ -517,6 +545,10 @@ void mcp_tools_call(struct mcp_request *q)
 	}
 	if (!need_link(q))
 		return;
+	if (get(q->params, "requestState")) {
+		go_on(q);
+		return;
+	}
 	tool = find_tool(m, name);
 	if (!tool) {
 		AUTO_TEXT why = { 0 };
@@ -548,104 +580,6 @@ void mcp_tools_call(struct mcp_request *q)
 	q->on_cancel = on_cancel;
 	if (s->id[0])
 		start_call(c);
-}
-
-/* --- tasks ---------------------------------------------------------------------------------- */
-
-static struct mcp_call *find_task(struct mcp *m, const char *id)
-{
-	for (struct mcp_session *s = m->sessions; s; s = s->next)
-		for (struct mcp_call *c = s->calls; c; c = c->next)
-			if (c->is_task && id && strcmp(c->id, id) == 0)
-				return c;
-	return NULL;
-}
-
-static struct mcp_call *need_task(struct mcp_request *q)
-{
-	struct mcp_call *c = find_task(q->peer->mcp, get_text(q->params, "taskId"));
-
-	if (!c)
-		mcp_error(q, 0, MCP_INVALID_PARAMS, "there is no such task", NULL);
-	return c;
-}
-
-/* A request that looks at a task, while the supervisor is asked. */
-struct look {
-	struct mcp_request *q;
-	char id[ID_MAX];
-};
-
-static void on_look_cancelled(struct mcp_request *q)
-{
-	((struct look *)q->context)->q = NULL;
-}
-
-static void on_looked(void *context, const cJSON *result, int code, const char *error)
-{
-	struct look *look = context;
-	const char *state = get_text(get(result, "structured"), "state");
-	const char *outcome = get_text(get(result, "structured"), "outcome");
-	struct mcp_call *c = look->q ? find_task(look->q->peer->mcp, look->id) : NULL;
-	AUTO_TEXT t = { 0 };
-
-	(void)code;
-	if (!look->q) {
-		free(look);
-		return;
-	}
-	if (!result || !c || !state) {
-		mcp_error(look->q, 0, MCP_INVALID_PARAMS, result ? "there is no such task" : error,
-			  NULL);
-	} else if (strcmp(state, "done") != 0) {
-		add_task(c, "working", state, &t);
-		mcp_result(look->q, t.at);
-	} else if (c->is_cancelled || (outcome && strcmp(outcome, "killed") == 0)) {
-		add_task(c, "cancelled", NULL, &t);
-		mcp_result(look->q, t.at);
-	} else {
-		add_task(c, "completed", NULL, &t);
-		text_add(&t, ",\"result\":{\"resultType\":\"complete\",");
-		make_result(look->q, c, result, &t);
-		text_add(&t, "}");
-		mcp_result(look->q, t.at);
-	}
-	free(look);
-}
-
-void mcp_tasks_get(struct mcp_request *q)
-{
-	struct mcp_call *c = need_task(q);
-	struct look *look = c ? calloc(1, sizeof(*look)) : NULL;
-	AUTO_TEXT params = { 0 };
-
-	if (!look)
-		return;
-	look->q = q;
-	memcpy(look->id, c->id, sizeof(look->id));
-	q->context = look;
-	q->on_cancel = on_look_cancelled;
-	add_member(&params, "id", c->id);
-	text_printf(&params, ",\"text\":%u,\"timeout_ms\":1", c->text);
-	(void)link_ask(q->peer->mcp->link, "call.wait", params.at, on_looked, look);
-}
-
-/* Nothing of ours waits for a client's input. */
-void mcp_tasks_update(struct mcp_request *q)
-{
-	if (need_task(q))
-		mcp_result(q, "");
-}
-
-void mcp_tasks_cancel(struct mcp_request *q)
-{
-	struct mcp_call *c = need_task(q);
-
-	if (!c)
-		return;
-	c->is_cancelled = true;
-	end_call(q->peer->mcp, c->id, "cancelled by the client");
-	mcp_result(q, "");
 }
 
 /* --- events ----------------------------------------------------------------------------------- */

@@ -6,7 +6,9 @@
  * version, or by being server/discover. Then it is judged alone. Anything else belongs
  * to a peer that has begun with `initialize`.
  */
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +202,40 @@ bool mcp_client_prefers_structure(const struct mcp_request *q)
 		if (strcmp(clients[i], name) == 0)
 			return true;
 	return false;
+}
+
+static void sign(const struct mcp *m, const char *what, char ret[65])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+
+	(void)HMAC(EVP_sha256(), m->secret, sizeof(m->secret), (const unsigned char *)what,
+		   strlen(what), digest, &n);
+	for (unsigned int i = 0; i < 32; i++)
+		(void)snprintf(ret + (size_t)2 * i, 3, "%02x", digest[i]);
+}
+
+void mcp_add_state(const struct mcp *m, const char *what, struct text *t)
+{
+	char mac[65];
+
+	sign(m, what, mac);
+	text_printf(t, "%s:%s", what, mac);
+}
+
+char *mcp_read_state(const struct mcp *m, const char *state)
+{
+	const char *colon = state ? strrchr(state, ':') : NULL;
+	char *what = colon ? strndup(state, (size_t)(colon - state)) : NULL;
+	char mac[65];
+
+	if (!what)
+		return NULL;
+	sign(m, what, mac);
+	if (strlen(colon + 1) == 64 && CRYPTO_memcmp(colon + 1, mac, 64) == 0)
+		return what;
+	free(what);
+	return NULL;
 }
 
 /* --- who listens -------------------------------------------------------------------- */

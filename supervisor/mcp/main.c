@@ -38,7 +38,7 @@
 #define TOKEN_BYTES 24
 
 struct options {
-	bool help, no_token, version;
+	bool help, no_token, version, ask_client;
 	const char *http, *token_file, *workspace, *policy, *hold;
 	struct option_list hosts, origins;
 };
@@ -50,6 +50,8 @@ static const struct option_row rows[] = {
 	  "a policy that the supervisor knows" },
 	{ 0, "hold", OPTION_TEXT, offsetof(struct options, hold), "TIME",
 	  "a call that runs longer is answered with its call_id (default: 230s)" },
+	{ 0, "ask-client", OPTION_BOOL, offsetof(struct options, ask_client), NULL,
+	  "the client's user may approve what is held, too (needs an operator's rights)" },
 	{ 0, "http", OPTION_TEXT, offsetof(struct options, http), "ADDRESS:PORT",
 	  "serve Streamable HTTP at /mcp, instead of standard input and output" },
 	{ 0, "token-file", OPTION_TEXT, offsetof(struct options, token_file), "FILE",
@@ -71,8 +73,9 @@ static struct {
 	char workspace[PATH_MAX];
 	struct own own; /* the daemon that we have started */
 	bool is_ending;
+	struct client operators; /* with --ask-client */
 	char token[256];
-} self = { .own = OWN_NONE };
+} self = { .own = OWN_NONE, .operators = { .fd = -1 } };
 
 static int help(void)
 {
@@ -133,6 +136,36 @@ static int fetch_tools(struct mcp *m, struct client *c, struct text *why)
 	return m->tools ? 0 : -EPROTO;
 }
 
+static int decide(const char *call, const char *digest, bool is_yes, const char *note,
+		  struct text *why)
+{
+	AUTO_TEXT params = { 0 };
+	char *result;
+
+	client_add_member(&params, "id", call);
+	if (is_yes)
+		client_add_member(&params, "digest", digest);
+	else
+		client_add_member(&params, "reason", note[0] ? note : "the client's user said no");
+	return client_exchange(&self.operators, is_yes ? "approval.approve" : "approval.deny",
+			       params.at, TOOLS_MS, &result, why);
+}
+
+/* An approval is an operator's: whoever may not be one cannot pass it on. */
+static int connect_operator(struct mcp *m, const char *instance, struct text *why)
+{
+	int r = client_connect_instance(instance, "operator.sock", &self.operators);
+
+	if (r < 0)
+		text_printf(
+			why,
+			"--ask-client needs an operator's rights (root, or the group glovebox): %s",
+			strerror(-r));
+	else
+		m->decide = decide;
+	return r;
+}
+
 static int connect_now(struct mcp *m, struct text *why)
 {
 	struct link_watch watch = { on_event, on_link_end, m };
@@ -153,7 +186,9 @@ static int connect_now(struct mcp *m, struct text *why)
 	}
 	if (r < 0)
 		return r;
-	r = fetch_tools(m, &c, why);
+	r = self.opt.ask_client ? connect_operator(m, c.instance, why) : 0;
+	if (r == 0)
+		r = fetch_tools(m, &c, why);
 	if (r == 0 && geteuid() == 0)
 		r = confine_privileges();
 	if (r == 0)
@@ -313,7 +348,6 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	self.mcp.connect = connect_now;
 	self.mcp.on_over = on_over;
-	self.mcp.operator_fd = -1;
 	r = check(&why);
 	if (r < 0)
 		return command_fail(EXIT_USAGE, "%s", why.at);
@@ -321,6 +355,7 @@ int main(int argc, char **argv)
 	if (r < 0)
 		r = command_fail(EXIT_FAILED, "%s", why.at && why.len ? why.at : strerror(-r));
 	http_stop();
+	client_done(&self.operators);
 	link_free(self.mcp.link);
 	/* a client does not wait: it ends all that runs, and itself, behind us */
 	own_end(&self.own, false);

@@ -101,7 +101,6 @@ struct mcp_options {
 	const char *workspace; /* absolute */
 	uint64_t hold_ms; /* a call that runs longer is answered with a handle */
 	uint64_t task_ms; /* where the client knows tasks */
-	bool may_elicit; /* a client's user may approve what is held */
 	const char *policy; /* or NULL */
 };
 
@@ -116,8 +115,12 @@ struct mcp {
 	cJSON *tools; /* as tools.list gave them; NULL: not asked yet */
 	struct mcp_peer *peers;
 	struct mcp_session *sessions;
-	unsigned char secret[32];
-	int operator_fd; /* for approvals by a client's user; -1: none */
+	unsigned char secret[32]; /* of this process: signs what a client carries for us */
+	/* What the client's user has decided about a held call, on a connection of an
+	 * operator's. NULL: the owner of this process has not allowed it. 0 or -errno with
+	 * `why`. */
+	int (*decide)(const char *call, const char *digest, bool is_yes, const char *note,
+		      struct text *why);
 	void (*on_over)(struct mcp *m); /* the supervisor has ended */
 };
 
@@ -151,6 +154,11 @@ void mcp_progress(struct mcp_request *q, const char *message);
 void mcp_log(struct mcp_request *q, const char *level, const char *logger, const char *data);
 /* Asks the client (legacy only), on the request's channel. */
 void mcp_ask(struct mcp_request *q, const char *method, const char *params);
+
+/* A state that the client carries for us, unchanged: signed. */
+void mcp_add_state(const struct mcp *m, const char *what, struct text *t);
+/* What a state says, when it is one of ours; the caller frees. NULL: it is not. */
+char *mcp_read_state(const struct mcp *m, const char *state);
 
 /* Whether the client has said it has this: "elicitation", "sampling", "roots". */
 bool mcp_client_has(const struct mcp_request *q, const char *capability);

@@ -5,8 +5,6 @@
  *
  * They are linked into `glovebox-mcp-fixtures` alone, and touch no supervisor.
  */
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,38 +45,25 @@ static const char *get_text(const cJSON *json, const char *key)
 
 /* --- state that a client carries -------------------------------------------------- */
 
-static void sign(const struct mcp *m, const char *what, char ret[65])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned int n = 0;
-
-	(void)HMAC(EVP_sha256(), m->secret, sizeof(m->secret), (const unsigned char *)what,
-		   strlen(what), digest, &n);
-	for (unsigned int i = 0; i < 32; i++)
-		(void)snprintf(ret + (size_t)2 * i, 3, "%02x", digest[i]);
-}
-
 static void add_state(const struct mcp *m, const char *what, struct text *t)
 {
-	char mac[65];
-
-	sign(m, what, mac);
-	text_printf(t, ",\"requestState\":\"%s.%s\"", what, mac);
+	text_add(t, ",\"requestState\":\"");
+	mcp_add_state(m, what, t);
+	text_add(t, "\"");
 }
 
 /* 1: it is this state; 0: there is none; -1: it was changed. */
 static int check_state(const struct mcp_request *q, const char *what)
 {
-	const char *state = get_text(q->params, "requestState");
-	char mac[65];
-	size_t n = strlen(what);
+	char *is;
+	int r;
 
 	if (!get(q->params, "requestState"))
 		return 0;
-	sign(q->peer->mcp, what, mac);
-	return strncmp(state, what, n) == 0 && state[n] == '.' && strcmp(state + n + 1, mac) == 0
-		       ? 1
-		       : -1;
+	is = mcp_read_state(q->peer->mcp, get_text(q->params, "requestState"));
+	r = is && strcmp(is, what) == 0 ? 1 : -1;
+	free(is);
+	return r;
 }
 
 static void ask(struct mcp_request *q, const char *requests, const char *state)

@@ -206,6 +206,56 @@ def test_pause_resume_approval_and_steering_are_told(box):  # noqa: F811
     assert c.end() == 0 and d.stop() == 0
 
 
+@pytest.fixture
+def careful(box):  # noqa: F811
+    policy = box.base / "p.json"
+    policy.write_text('{"ask": [{"tool": "bash"}]}')
+    d = Daemon(box, "--policy", policy)
+    yield d
+    assert d.stop() == 0
+
+
+@pytest.mark.parametrize("answer,outcome", [
+    ({"action": "accept", "content": {"decision": "approve"}}, "exited"),
+    ({"action": "accept", "content": {"decision": "deny", "note": "not today"}}, "denied"),
+    ({"action": "decline"}, None), ({"action": "cancel"}, None), ({"action": "accept", "content": {}}, None)])
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_clients_user_may_approve_where_the_owner_allows_it(careful, box, era, answer, outcome):  # noqa: F811
+    c = Stdio(box, "--ask-client", "--hold", "300ms")
+    arguments = {"command": "echo ran"}
+    meta = modern(capabilities={"elicitation": {}})
+    if era == "legacy":
+        c.begin(elicitation={})
+        number = c.send("tools/call", name="bash", arguments=arguments)
+        question = c.until(lambda n: n.get("method") == "elicitation/create")
+        assert "echo ran" in question["params"]["message"]
+        c.write({"jsonrpc": "2.0", "id": question["id"], "result": answer})
+        r = c.receive(number)["result"]
+    else:
+        asked = c.ask("tools/call", name="bash", arguments=arguments, _meta=meta)
+        assert asked["resultType"] == "input_required" and "approve" in asked["inputRequests"]
+        forged = c.send("tools/call", name="bash", arguments=arguments, _meta=meta, requestState="s-x.1:" + "0" * 64)
+        assert c.receive(forged)["error"]["code"] == -32602
+        again = {"name": "bash", "arguments": arguments, "_meta": meta, "requestState": asked["requestState"],
+                 "inputResponses": {"approve": answer}}
+        r = c.ask("tools/call", **again)
+        assert c.receive(c.send("tools/call", **again))["error"]["code"] == -32602    # once
+    if outcome is None:    # nobody has decided: it waits for an operator
+        assert "waiting for a person" in text(r) and len(operator(careful, "approval.list")["approvals"]) == 1
+    else:
+        assert r["structuredContent"]["outcome"] == outcome
+        assert ("ran\n" in text(r)) == (outcome == "exited") and ("not today" in text(r)) == (outcome == "denied")
+    assert c.end() == 0
+
+
+def test_a_clients_user_is_not_asked_unless_the_owner_says_so(careful, box):  # noqa: F811
+    c = Stdio(box, "--hold", "100ms")
+    c.begin(elicitation={})
+    assert "waiting for a person" in text(c.call("bash", command="true"))
+    assert not [n for n in c.notes if n.get("method") == "elicitation/create"]
+    assert c.end() == 0
+
+
 def test_a_call_that_runs_long_is_answered_with_a_handle(daemon):  # noqa: F811
     c = Stdio(daemon.box, "--hold", "200ms")
     c.begin()
