@@ -3,7 +3,9 @@
 
 They need no key and no network: the model is mock_model.py, on loopback. `make test-agents` installs them.
 """
+import json
 import os
+import shutil
 import subprocess
 import threading
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.agent_loop import Refused
 from tests.agents.mock_model import MockModel, tool_results
-from tests.conftest import BUILD, DEADLINE, GLOVEBOX, Daemon, box  # noqa: F401 (fixture)
+from tests.conftest import BUILD, DEADLINE, GLOVEBOX, ROOT, Daemon, box  # noqa: F401 (fixture)
 
 NPM = BUILD / "agents" / "node_modules"
 BIN = NPM / ".bin"
@@ -183,3 +185,25 @@ def test_claude_is_kept_from_its_own_file_tools(make, box):  # noqa: F811
     a = make([{"tool": "Write", "input": {"file_path": str(box.ws / "x"), "content": "y"}}, {"text": "done"}])
     said, = a.run()
     assert "mcp__glovebox__" in said and not os.path.exists(box.ws / "x")
+
+
+def test_the_whole_agent_runs_inside(box):  # noqa: F811
+    """`glovebox run -- claude`: with its model beside it, because the session has only its own loopback."""
+    if not (BIN / "claude").exists():
+        pytest.skip("claude is not installed: make test-agents installs it")
+    (box.ws / "mock_model.py").write_text((ROOT / "tests" / "agents" / "mock_model.py").read_text())
+    (box.ws / "script.json").write_text(json.dumps([
+        {"tool": "Bash", "input": {"command": "echo from-inside > made; cat /etc/shadow", "description": "d"}},
+        {"text": "done"}]))
+    shutil.copytree(NPM / "@anthropic-ai", box.ws / "node_modules" / "@anthropic-ai", symlinks=True)
+    program = (BIN / "claude").resolve().relative_to(NPM)
+    inside = ("python3 mock_model.py --script script.json --log log.jsonl > url & "
+              "while ! test -s url; do :; done; "
+              f"ANTHROPIC_BASE_URL=$(cat url) exec node_modules/{program} -p go --allowedTools Bash")
+    r = box.sh(inside, options=["--env", "ANTHROPIC_API_KEY=mock", "--env", "DISABLE_AUTOUPDATER=1", "--env",
+                                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "--limit", "memory=4G"])
+    assert r.code == 0, r.err
+    assert r.out.decode() == "done\n"
+    assert [c["change"] for c in r.report["changes"] if c["path"].endswith("/ws/made")] == ["added"]
+    assert any("shadow" in str(d.get("subject")) for d in r.report["denials"])
+    assert not (box.ws / "made").exists()
