@@ -143,7 +143,7 @@ check-e2e: all $(STIMULI) ## the real binary, end to end, and the attacks (root)
 	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e tests/escape $(T)
 
 check-mcp: all ## glovebox-mcp with clients of our own (root)
-	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/mcp/test_mcp.py $(T)
+	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/mcp/test_mcp.py tests/mcp/test_storm.py $(T)
 
 $(B)/npm/node_modules: tests/mcp/package.json
 	$(call say,NPM,$@)

@@ -42,6 +42,7 @@ int command_discard(char **argv);
 int command_rollback(char **argv);
 int command_undo(char **argv);
 int command_call(char **argv);
+int command_tools(char **argv);
 int command_exec(char **argv);
 int command_shim(char **argv);
 int command_hook(char **argv);

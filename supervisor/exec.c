@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * supervisor/exec.c - `glovebox exec`: one call of a tool, for authors of loops.
+ * supervisor/exec.c - `glovebox exec`: one call of a tool, for authors of loops; and
+ * `glovebox tools`: which there are.
  *
  * What comes in on standard input is what a model's provider gave to the loop, and
  * what goes out is what the provider wants back:
@@ -319,4 +320,48 @@ int command_exec(char **argv)
 	loop_close(&l);
 	cJSON_Delete(asked);
 	return r < 0 ? command_fail(client_status(r), "%s", why.at) : r;
+}
+
+/* --- glovebox tools ------------------------------------------------------------------ */
+
+static const struct option_row tools_rows[] = {
+	{ 0, "json", OPTION_BOOL, offsetof(struct options, json), NULL,
+	  "with descriptions and schemas, as a model gets them" },
+	{ 'h', "help", OPTION_BOOL, offsetof(struct options, help), NULL, "this text" },
+	{ .kind = OPTION_END },
+};
+
+int command_tools(char **argv)
+{
+	struct options opt = { 0 };
+	AUTO_TEXT why = { 0 };
+	AUTO_TEXT t = { 0 };
+	cJSON *result = NULL;
+	const cJSON *tool;
+	char **rest;
+	int r;
+
+	if (options_parse(tools_rows, argv, false, &opt, &rest, &why) < 0)
+		return command_fail(EXIT_USAGE, "%s", why.at);
+	if (opt.help) {
+		text_add(
+			&t,
+			"usage: glovebox tools [--json]\n\nLists the tools that the daemon has.\n\n");
+		options_help(tools_rows, &t);
+		(void)fputs(t.at, stdout);
+		return EXIT_DONE;
+	}
+	if (rest[0])
+		return command_fail(EXIT_USAGE, "usage: glovebox tools [--json]");
+	r = client_ask(NULL, "tools.list", NULL, &result, &why);
+	if (r < 0)
+		return command_fail(r == -ENOENT ? EXIT_NO_SUPERVISOR : client_status(r), "%s",
+				    why.at);
+	if (opt.json)
+		return print(cJSON_DetachItemFromObjectCaseSensitive(result, "tools"), false);
+	cJSON_ArrayForEach (tool, get(result, "tools"))
+		(void)printf("%-28s %s\n", client_text_of(tool, "name"),
+			     client_text_of(tool, "title"));
+	cJSON_Delete(result);
+	return EXIT_DONE;
 }

@@ -43,6 +43,13 @@ def test_call_takes_a_tool_and_its_input(daemon):
     assert code == 0 and out == "{}\n"    # behind "--" it is a command
 
 
+def test_the_tools_are_listed(daemon):
+    code, out, _ = run(daemon.box, GLOVEBOX, "tools")
+    assert code == 0 and len(out.splitlines()) == 15 and "apply_patch                  Apply a patch\n" in out
+    code, out, _ = run(daemon.box, GLOVEBOX, "tools", "--json")
+    assert code == 0 and all(t["inputSchema"] for t in json.loads(out))
+
+
 # --- exec --json ----------------------------------------------------------------------
 
 def execute(box, call, *options):
