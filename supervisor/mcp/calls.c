@@ -455,6 +455,12 @@ static void session_key(const struct mcp_request *q, char key[KEY_MAX])
 	(void)snprintf(key, KEY_MAX, "%s", named && named[0] ? named : DEFAULT_KEY);
 }
 
+/* What names a conversation is shared with its hooks; an id of HTTP is a secret. */
+static bool is_named(const char *key)
+{
+	return strcmp(key, DEFAULT_KEY) != 0 && strncmp(key, HTTP_KEY, strlen(HTTP_KEY)) != 0;
+}
+
 static struct mcp_session *find_session(struct mcp *m, const char *key)
 {
 	struct mcp_session *s = m->sessions;
@@ -475,8 +481,7 @@ static struct mcp_session *find_session(struct mcp *m, const char *key)
 	if (m->options.policy)
 		add_member(&params, "policy", m->options.policy);
 	text_add(&params, ",\"labels\":{\"by\":\"mcp\"}");
-	/* what names a conversation is shared with its hooks; an id of HTTP is a secret */
-	if (strcmp(key, DEFAULT_KEY) != 0 && strncmp(key, HTTP_KEY, strlen(HTTP_KEY)) != 0)
+	if (is_named(key))
 		add_member(&params, "key", key);
 	(void)link_ask(m->link, "session.create", params.at, on_session, s);
 	return s;
@@ -685,7 +690,7 @@ struct closing {
 struct closing_one {
 	struct closing *all;
 	struct mcp_session *session;
-	bool is_second;
+	bool is_second; /* there are changes: it stays as it is */
 };
 
 static void on_closed(void *context, const cJSON *result, int code, const char *error)
@@ -731,7 +736,8 @@ void mcp_close_sessions(struct mcp *m, const char *key, void (*fn)(struct mcp *m
 		one = calloc(1, sizeof(*one));
 		if (!one)
 			break;
-		*one = (struct closing_one){ all, s, false };
+		/* a conversation that has a name may go on: with another of us, or a hook */
+		*one = (struct closing_one){ all, s, is_named(s->key) };
 		s->is_closing = true;
 		all->left++;
 		add_member(&params, "id", s->id);

@@ -366,6 +366,16 @@ def test_an_end_of_input_or_a_signal_ends_what_runs(daemon):  # noqa: F811
     assert len(operator(daemon, "session.list")["sessions"]) == 2    # with changes: for a person
 
 
+def test_a_named_conversation_goes_on_in_the_next_process(daemon):  # noqa: F811
+    daemon.box.env["CLAUDE_CODE_SESSION_ID"] = "conversation-1"
+    for before in ("", "one\n"):
+        c = Stdio(daemon.box)
+        c.begin()
+        assert c.call("bash", command="cat f; echo one >> f")["structuredContent"]["stdout"] == before
+        assert c.end() == 0
+        assert [s["state"] for s in operator(daemon, "session.list")["sessions"]] == ["open"]
+
+
 def test_a_daemon_that_dies_is_told(daemon):  # noqa: F811
     c = Stdio(daemon.box)
     c.begin()
