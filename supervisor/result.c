@@ -115,8 +115,10 @@ static void add_streams(const struct shown streams[2], struct text *t)
 	}
 }
 
-static void add_change_names(const cJSON *changes, struct text *t)
+/* Relative to the workspace, as a model would write them. */
+static void add_change_names(const struct session *s, const cJSON *changes, struct text *t)
 {
+	size_t above = strlen(s->at);
 	const cJSON *v;
 	int n = 0;
 
@@ -125,6 +127,8 @@ static void add_change_names(const cJSON *changes, struct text *t)
 
 		if (n++ == NAMES_SHOWN)
 			break;
+		if (strncmp(path, s->at, above) == 0 && path[above] == '/')
+			path += above + 1;
 		text_printf(t, "%s%s ", n > 1 ? ", " : ": ", get_text(v, "change"));
 		text_add_safe(t, path, strlen(path));
 	}
@@ -133,7 +137,7 @@ static void add_change_names(const cJSON *changes, struct text *t)
 }
 
 /* [exit 0 · 1.2 s · 3 files changed: … · 2 denied] */
-static void add_facts(const cJSON *account, struct text *t)
+static void add_facts(const struct session *s, const cJSON *account, struct text *t)
 {
 	const char *outcome = get_text(account, "outcome");
 	const char *reason = get_text(account, "reason");
@@ -162,7 +166,7 @@ static void add_facts(const cJSON *account, struct text *t)
 	text_printf(t, " · %.2f s", get_number(account, "duration_ns") / 1e9);
 	if (count > 0) {
 		text_printf(t, " · %d file%s changed", count, count == 1 ? "" : "s");
-		add_change_names(changes, t);
+		add_change_names(s, changes, t);
 	}
 	if (get_number(account, "killed_leftovers") > 0)
 		text_printf(t, " · %.0f processes it left running were ended",
@@ -296,7 +300,7 @@ void result_add(struct session *s, uint32_t call, char *account, uint64_t from, 
 	}
 	add_streams(streams, &text);
 	if (json) {
-		add_facts(json, &text);
+		add_facts(s, json, &text);
 		add_denials(get(json, "denials"), &text);
 	} else if (c) {
 		add_living(s, c, &text);

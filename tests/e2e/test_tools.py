@@ -71,6 +71,10 @@ def test_an_exit_code_and_both_streams_are_told(s):
     assert r["structured"]["stderr"] == "err\n" and r["structured"]["call_id"].startswith(s.id)
 
 
+def test_changes_are_named_as_a_model_would(s):
+    assert "2 files changed: added d, added d/new]" in s.ok("bash", command="mkdir d; echo x > d/new")
+
+
 def test_a_timeout_ends_all_of_it(s):
     r = s.tool("bash", command="sleep 1000 & sleep 1000", timeout_ms=300)
     assert r["is_error"] and r["structured"]["outcome"] == "timed_out" and "0.300 s" in r["text"]
