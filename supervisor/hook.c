@@ -140,6 +140,15 @@ static int check_supervisor(struct text *why)
 	return r;
 }
 
+/* Whether the agent puts our shim before its commands; another prefix is no sandbox. */
+static bool has_shim_prefix(void)
+{
+	const char *prefix = getenv("CLAUDE_CODE_SHELL_PREFIX");
+	const char *slash = prefix ? strrchr(prefix, '/') : NULL;
+
+	return prefix && strcmp(slash ? slash + 1 : prefix, "glovebox-shim") == 0;
+}
+
 static int before_shell(const cJSON *asked)
 {
 	const cJSON *input = cJSON_GetObjectItemCaseSensitive(asked, "tool_input");
@@ -159,7 +168,7 @@ static int before_shell(const cJSON *asked)
 		return deny("PreToolUse", all.at);
 	}
 	/* with the prefix as well it is in the session already */
-	if (getenv("CLAUDE_CODE_SHELL_PREFIX"))
+	if (has_shim_prefix())
 		return EXIT_DONE;
 	if (rewrite(asked, command, &t) < 0 || t.failed)
 		return EXIT_BLOCK;

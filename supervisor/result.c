@@ -109,7 +109,7 @@ static void add_streams(const struct shown streams[2], struct text *t)
 			continue;
 		if (i == 1 && streams[0].text.len > 0)
 			text_add(t, "[stderr]\n");
-		text_add_n(t, one->at, one->len);
+		text_add_output(t, one->at, one->len);
 		if (one->at[one->len - 1] != '\n')
 			text_add(t, "\n");
 	}

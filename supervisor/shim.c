@@ -10,7 +10,9 @@
  *
  * Claude Code puts its prefix before hooks and MCP servers, too. Those are the
  * person's own words in the configuration, and run as they are when they are exactly
- * a command of Glovebox: a command of the model always comes wrapped, so it is never.
+ * a command of Glovebox: behind the prefix a command of the model always comes wrapped,
+ * so it is never. From a hook, which names the conversation, the model's words come as
+ * they are: there nothing runs outside.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,8 +119,10 @@ static void bring_cwd(struct loop *l, const char *path)
 		return;
 	text = client_text_of(cJSON_GetObjectItemCaseSensitive(result, "structured"), "stdout");
 	if (text[0] == '/' && strlen(text) < PATH_MAX) {
-		/* in a directory that anybody writes: nobody's link is followed */
-		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+		/* in a directory that anybody writes: nobody's link is followed, nobody's
+		 * fifo waited for */
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+			  0600);
 		if (fd >= 0)
 			(void)io_write_all(fd, text, strlen(text));
 	}
@@ -191,7 +195,7 @@ int command_shim(char **argv)
 		return help();
 	if (!rest[0] || rest[1])
 		return command_fail(RUN_FAILED, "usage: glovebox shim [options] [--] SCRIPT");
-	if (is_own_command(rest[0])) {
+	if (!opt.key && is_own_command(rest[0])) {
 		(void)execl("/bin/sh", "sh", "-c", rest[0], (char *)NULL);
 		return command_fail(RUN_FAILED, "/bin/sh: %s", strerror(errno));
 	}

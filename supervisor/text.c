@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
+
+#include "sandbox/base/fd.h"
 
 #define FIRST_ROOM 256
 
@@ -180,6 +183,25 @@ void text_replace_lone(char *json)
 		if (*++p == '\0')
 			break;
 	}
+}
+
+void text_add_output(struct text *t, const char *s, size_t n)
+{
+	static const char *const ours[] = { "operator note", "denied by the sandbox" };
+	size_t from = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; s[i] == '[' && k < ARRAY_SIZE(ours); k++) {
+			size_t len = strlen(ours[k]);
+
+			if (n - i - 1 < len || strncasecmp(s + i + 1, ours[k], len) != 0)
+				continue;
+			text_add_n(t, s + from, i - from);
+			text_add(t, "(");
+			from = i + 1;
+		}
+	}
+	text_add_n(t, s + from, n - from);
 }
 
 void text_add_safe(struct text *t, const char *s, size_t n)

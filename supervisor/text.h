@@ -37,6 +37,10 @@ void text_replace_lone(char *json);
  * no name or argument can move the cursor or forge a line. */
 void text_add_safe(struct text *t, const char *s, size_t n);
 
+/* A tool's output for a model: what begins like a line of ours (a person's note, an
+ * explained denial) loses its bracket, so that a tool cannot forge one. */
+void text_add_output(struct text *t, const char *s, size_t n);
+
 /* An RFC 3339 time in UTC with nanoseconds. */
 void text_add_time(struct text *t, uint64_t realtime_ns);
 

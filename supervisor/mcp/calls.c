@@ -128,14 +128,8 @@ void mcp_tools_list(struct mcp_request *q)
 static void add_text_block(struct text *t, const char *text)
 {
 	AUTO_TEXT plain = { 0 };
-	const char *at;
 
-	while ((at = strstr(text, NOTE))) {
-		text_add_n(&plain, text, (size_t)(at - text));
-		text_add(&plain, "(operator note");
-		text = at + strlen(NOTE);
-	}
-	text_add(&plain, text);
+	text_add_output(&plain, text, strlen(text));
 	text_add(t, "{\"type\":\"text\",\"text\":");
 	text_add_json(t, plain.at ? plain.at : "", plain.len);
 	text_add(t, "}");

@@ -157,6 +157,21 @@ def test_a_shell_command_is_sent_into_the_session(daemon):
     assert report["agent_call_id"] == "toolu_5"
 
 
+def test_a_hook_lets_not_even_our_own_program_run_outside(daemon):
+    for command in (f"{GLOVEBOX} hook", f"{GLOVEBOX}-mcp --help"):
+        asked = {"hook_event_name": "PreToolUse", "session_id": "", "tool_name": "Bash", "tool_input": {"command": command}}
+        said = hook(daemon.box, **asked)[1]
+        code, out, err = run(daemon.box, "bash", "-c", said["updatedInput"]["command"])
+        assert code == 127 and out == "" and "No such file" in err
+
+
+def test_only_our_own_prefix_replaces_the_hook(daemon):
+    asked = {"hook_event_name": "PreToolUse", "session_id": "c", "tool_name": "Bash", "tool_input": {"command": "id"}}
+    for prefix, is_ours in ((SHIM, True), ("/usr/bin/nice", False), ("/tmp/glovebox-shim/nice", False)):
+        out = run(daemon.box, GLOVEBOX, "hook", stdin=asked, CLAUDE_CODE_SHELL_PREFIX=prefix)[1]
+        assert (out == "") is is_ours
+
+
 def test_writing_past_the_sandbox_is_refused_and_ours_are_allowed(daemon):
     for tool in ("Write", "Edit", "MultiEdit", "NotebookEdit", "apply_patch"):
         code, said, _ = hook(daemon.box, hook_event_name="PreToolUse", tool_name=tool, tool_input={})
