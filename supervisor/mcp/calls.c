@@ -124,14 +124,10 @@ void mcp_tools_list(struct mcp_request *q)
 
 /* --- answers ----------------------------------------------------------------------- */
 
-/* A tool's output must not look like a person's words. */
 static void add_text_block(struct text *t, const char *text)
 {
-	AUTO_TEXT plain = { 0 };
-
-	text_add_output(&plain, text, strlen(text));
 	text_add(t, "{\"type\":\"text\",\"text\":");
-	text_add_json(t, plain.at ? plain.at : "", plain.len);
+	text_add_json(t, text, strlen(text));
 	text_add(t, "}");
 }
 
