@@ -116,6 +116,13 @@ struct {
 
 const volatile struct watch_shape watch_shapes[WATCH_SYSCALLS];
 
+/* The errno with which the policy of some open session answers a call that the default
+ * allows; 0: none does. Written by the supervisor; whose it was is decided there. */
+__u16 watch_denied[WATCH_SYSCALLS];
+
+/* Some open session hides names of its workspace, so a miss may be ours. */
+__u8 watch_relative;
+
 static __always_inline struct watch_call *find_call(void)
 {
 	__u64 id = bpf_get_current_cgroup_id();
@@ -484,19 +491,21 @@ static __always_inline bool may_be_hidden(const volatile struct watch_shape *sha
 	if (bpf_probe_read_user(&head, sizeof(head), (void *)shape_path(shape, regs)))
 		return false;
 	if ((head & 0xff) != '/')
-		return false;
+		return watch_relative;
 	return head != HEAD('u', 's', 'r') && head != HEAD('l', 'i', 'b') &&
 	       head != HEAD('t', 'm', 'p') && head != HEAD('p', 'r', 'o') &&
 	       head != HEAD('d', 'e', 'v') && head != HEAD('b', 'i', 'n') &&
 	       head != HEAD('o', 'p', 't') && head != HEAD('s', 'b', 'i');
 }
 
-static __always_inline bool wanted(const volatile struct watch_shape *shape, struct pt_regs *regs,
-				   long ret, bool *ret_denied, __u64 *ret_flags)
+static __always_inline bool wanted(const volatile struct watch_shape *shape, __u32 nr,
+				   struct pt_regs *regs, long ret, bool *ret_denied,
+				   __u64 *ret_flags)
 {
-	*ret_denied = ret < 0 && shape->deny_errno &&
-		      (ret == -(long)shape->deny_errno ||
-		       (shape->deny_errno2 && ret == -(long)shape->deny_errno2));
+	*ret_denied = ret < 0 && ((shape->deny_errno &&
+				   (ret == -(long)shape->deny_errno ||
+				    (shape->deny_errno2 && ret == -(long)shape->deny_errno2))) ||
+				  (watch_denied[nr] && ret == -(long)watch_denied[nr]));
 	if (shape->more & WATCH_SEND)
 		return BPF_CORE_READ(regs, r8) != 0;
 	if (*ret_denied || (shape->flags & WATCH_ANY))
@@ -506,7 +515,7 @@ static __always_inline bool wanted(const volatile struct watch_shape *shape, str
 	if (ret == -ENOENT)
 		return (shape->flags & (WATCH_OPEN | WATCH_PROBE)) && may_be_hidden(shape, regs);
 	if (shape->flags & WATCH_PROBE)
-		return false;
+		return ret == -EACCES; /* a cover of ours, or the file's own mode */
 	if (shape->flags & WATCH_OPEN) {
 		bool writes = open_writes(shape, regs, ret_flags);
 
@@ -542,7 +551,7 @@ static __always_inline void report_syscall(struct watch_call *c, struct pt_regs 
 	bool denied;
 	__u64 flags = 0;
 
-	if (!wanted(shape, regs, ret, &denied, &flags)) {
+	if (!wanted(shape, nr, regs, ret, &denied, &flags)) {
 		if (shape->more & WATCH_FORGET) {
 			__u64 id = bpf_get_current_pid_tgid();
 

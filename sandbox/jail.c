@@ -92,7 +92,8 @@ static int show_layers(const struct sb_plan *plan, int proc)
 	char done = 1;
 	int r;
 
-	r = root_mount_layers(plan->session->at, plan->layers, plan->layer_count);
+	r = root_mount_layers(plan->session->at, plan->layers, plan->layer_count,
+			      plan->session->is_masked);
 	if (r < 0)
 		return r;
 	ns = openat(proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);

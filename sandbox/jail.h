@@ -14,6 +14,7 @@ struct jail_session {
 	const char *at; /* where the workspace is shown */
 	uint32_t landlock_abi; /* 0 where the kernel has none */
 	uint32_t flags; /* enum sb_flag */
+	bool is_masked; /* some names of the workspace do not exist inside */
 	struct sb_limits limits;
 	struct sock_fprog filter;
 };

@@ -37,6 +37,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/network.h"
 #include "sandbox/root.h"
+#include "sandbox/show.h"
 #include "sandbox/store.h"
 #include "sandbox/sys.h"
 #include "sandbox/warden.h"
@@ -55,6 +56,7 @@ struct keeper_call {
 struct keeper {
 	const struct sb_config *config;
 	const struct sb_request *request;
+	const struct sb_shown *shown;
 	struct store_record record;
 	struct cgroup_session cgroup;
 	struct jail_session jail;
@@ -265,6 +267,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 {
 	struct root_plan plan = {
 		.config = k->config,
+		.shown = k->shown,
 		.limits = &k->jail.limits,
 		.at = k->record.at,
 		.inside = k->record.flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID,
@@ -273,6 +276,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
 		.propagation = MS_PRIVATE,
 	};
+	static int shown[SB_SHOWN_MAX];
 	AUTO_FD devices = -1;
 	AUTO_FD lower = -1;
 	AUTO_FD layers = -1;
@@ -294,6 +298,10 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	layers_dir = openat(k->dir, "layers", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (layers_dir < 0)
 		return -errno;
+	r = show_make_mask(layers_dir, ws, k->shown, k->record.range + plan.inside,
+			   &k->jail.is_masked);
+	if (r < 0)
+		return r;
 	layers = open_tree(layers_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (layers < 0 || mount_setattr(layers, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return -errno;
@@ -305,20 +313,29 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	plan.lower = lower;
 	plan.layers = layers;
 	*ret_stage = SB_STAGE_ROOT;
-	r = open_tools(k->config, &plan);
+	plan.shown_fds = shown;
+	r = show_open(k->shown, shown);
+	if (r == 0)
+		r = open_tools(k->config, &plan);
 	if (r == 0)
 		r = build_root(k, &plan, ret_stage);
+	for (size_t i = 0; i < SB_SHOWN_MAX; i++)
+		fd_done(&shown[i]);
 	for (size_t i = 0; i < SB_TOOLS_MAX; i++)
 		fd_done(&plan.tools[i]);
 	return r;
 }
 
-static int open_session(struct keeper *k, int filter, uint32_t *ret_stage)
+static int open_session(struct keeper *k, int filter, int shown, uint32_t *ret_stage)
 {
 	int r;
 
 	*ret_stage = SB_STAGE_FILTER;
 	r = load_filter(k, filter);
+	if (r < 0)
+		return r;
+	*ret_stage = SB_STAGE_REQUEST;
+	r = show_load(k->config, shown, &k->shown);
 	if (r < 0)
 		return r;
 	r = open_store(k, ret_stage);
@@ -684,7 +701,7 @@ static bool serve_one(struct keeper *k, int sock)
 }
 
 _Noreturn void keeper_main(const struct sb_config *config, const struct sb_request *request,
-			   int sock, int filter)
+			   int sock, int filter, int shown)
 {
 	static struct keeper k;
 	struct sb_reply reply = { .abi = SB_ABI };
@@ -699,8 +716,9 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 	k.layer_ready = k.layer_ns = -1;
 	k.range_lock = k.store_lock = k.dir = -1;
 	k.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	reply.error = k.self < 0 ? -errno : open_session(&k, filter, &reply.stage);
+	reply.error = k.self < 0 ? -errno : open_session(&k, filter, shown, &reply.stage);
 	fd_done(&filter);
+	fd_done(&shown);
 	reply.range = k.record.range;
 	reply.in_force = k.cgroup.in_force;
 	reply.landlock_abi = k.jail.landlock_abi;

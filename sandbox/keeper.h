@@ -7,10 +7,10 @@
 
 /*
  * Builds the session that `request` asks for, answers on `sock`, then serves
- * LEAF, START, RETIRE and CLOSE until end of file. Takes `sock` and `filter`.
+ * LEAF, START, RETIRE and CLOSE until end of file. Takes `sock`, `filter` and `shown`.
  * Kills whatever runs before it returns. Runs in a process of its own.
  */
 _Noreturn void keeper_main(const struct sb_config *config, const struct sb_request *request,
-			   int sock, int filter);
+			   int sock, int filter, int shown);
 
 #endif

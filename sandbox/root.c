@@ -29,6 +29,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/show.h"
 #include "sandbox/sys.h"
 
 #define HOME_DIR "home/agent"
@@ -163,63 +164,6 @@ int root_show_tools(int dir, int *ret_tree)
 	return 0;
 }
 
-/* mkdir -p below `root`; the last component may be made a file. */
-static int make_path(int root, const char *path, bool is_file)
-{
-	char copy[SB_PATH_MAX];
-	size_t len = strlen(path);
-
-	if (len >= sizeof(copy))
-		return -ENAMETOOLONG;
-	memcpy(copy, path, len + 1);
-	for (char *p = copy; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (p != copy && mkdirat(root, copy, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	if (is_file) {
-		AUTO_FD fd = openat(root, copy, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444);
-
-		return fd < 0 ? -errno : 0;
-	}
-	return mkdirat(root, copy, 0755) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-/* One listed path: a link is copied as a link, anything else is bound. What
- * this machine does not have is not shown, and that is no error. */
-static int show_path(int root, const char *path)
-{
-	AUTO_FD tree = -1;
-	char target[SB_PATH_MAX];
-	struct stat st;
-	ssize_t n;
-	int r;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (S_ISLNK(st.st_mode)) {
-		n = readlink(path, target, sizeof(target) - 1);
-		if (n < 0)
-			return -errno;
-		target[n] = '\0';
-		return symlinkat(target, root, path + 1) < 0 && errno != EEXIST ? -errno : 0;
-	}
-	r = make_path(root, path + 1, !S_ISDIR(st.st_mode));
-	if (r < 0)
-		return r;
-	tree = open_tree(AT_FDCWD, path,
-			 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
-	if (tree < 0)
-		return -errno;
-	r = set_attrs(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, AT_RECURSIVE);
-	if (r < 0)
-		return r;
-	return attach(tree, root, path + 1);
-}
-
 static int write_text(int root, const char *path, const char *text, size_t size)
 {
 	AUTO_FD fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
@@ -227,7 +171,7 @@ static int write_text(int root, const char *path, const char *text, size_t size)
 	return fd < 0 ? -errno : io_write_all(fd, text, size);
 }
 
-static int make_files(int root, const struct sb_config *config)
+static int make_files(int root)
 {
 	static const char *const dirs[] = { "etc",  "dev",    "proc", "sys", "tmp", "run",
 					    "home", HOME_DIR, "root", "var", "srv", "mnt" };
@@ -243,8 +187,6 @@ static int make_files(int root, const struct sb_config *config)
 		r = write_text(root, "etc/group", group_text, sizeof(group_text) - 1);
 	if (r == 0)
 		r = write_text(root, "etc/hosts", hosts_text, sizeof(hosts_text) - 1);
-	for (int i = 0; r == 0 && config->read[i]; i++)
-		r = show_path(root, config->read[i]);
 	return r;
 }
 
@@ -260,7 +202,7 @@ static int add_tools(int root, const struct root_plan *plan)
 			continue;
 		if (i > 0)
 			(void)snprintf(at, sizeof(at), SB_TOOLS_AT ".%zu", i);
-		r = make_path(root, at + 1, false);
+		r = show_make_path(root, at + 1, false);
 		if (r == 0)
 			r = attach(plan->tools[i], root, at + 1);
 	}
@@ -333,7 +275,7 @@ static int add_layers(int root, const struct root_plan *plan)
 	r = attach(plan->lower, root, "proc/w");
 	if (r == 0)
 		r = attach(plan->layers, root, "proc/l");
-	return r < 0 ? r : make_path(root, plan->at + 1, false);
+	return r < 0 ? r : show_make_path(root, plan->at + 1, false);
 }
 
 int root_add_lowers(char *options, size_t size, const uint32_t *layers, uint32_t count,
@@ -348,7 +290,7 @@ int root_add_lowers(char *options, size_t size, const uint32_t *layers, uint32_t
 	return n < size ? 0 : -E2BIG;
 }
 
-int root_mount_layers(const char *at, const uint32_t *layers, uint32_t count)
+int root_mount_layers(const char *at, const uint32_t *layers, uint32_t count, bool is_masked)
 {
 	/* mount(2): fsconfig(2) takes no more than 256 bytes of a value */
 	char options[4000] = "userxattr,lowerdir=";
@@ -357,7 +299,8 @@ int root_mount_layers(const char *at, const uint32_t *layers, uint32_t count)
 
 	if (count == 0)
 		return -EINVAL;
-	r = root_add_lowers(options, sizeof(options), layers, count - 1, "w");
+	r = root_add_lowers(options, sizeof(options), layers, count - 1,
+			    is_masked ? "l/mask:w" : "w");
 	if (r < 0)
 		return r;
 	n = strlen(options);
@@ -409,15 +352,18 @@ int root_build(const struct root_plan *plan, uint32_t *ret_stage)
 	root = open(plan->config->staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (root < 0)
 		return -errno;
-	r = make_files(root, plan->config);
-	if (r == 0)
-		r = add_tools(root, plan);
+	r = make_files(root);
 	if (r == 0)
 		r = add_tmpfs(root, "tmp", plan, "1777", 0);
 	if (r == 0)
 		r = add_tmpfs(root, "run", plan, "0755", MOUNT_ATTR_NOEXEC);
 	if (r == 0)
 		r = add_tmpfs(root, HOME_DIR, plan, "0700", 0);
+	/* after those: what is shown may lie below them */
+	if (r == 0)
+		r = show_all(root, plan->config, plan->shown, plan->shown_fds);
+	if (r == 0)
+		r = add_tools(root, plan);
 	if (r < 0)
 		return r;
 	*ret_stage = SB_STAGE_DEVICES;

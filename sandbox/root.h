@@ -3,6 +3,7 @@
 #ifndef SANDBOX_ROOT_H
 #define SANDBOX_ROOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "sandbox/wire.h"
@@ -10,6 +11,8 @@
 /* All a root is made of. Borrows everything. */
 struct root_plan {
 	const struct sb_config *config;
+	const struct sb_shown *shown;
+	const int *shown_fds; /* from show_open() */
 	const struct sb_limits *limits;
 	const char *at; /* where the workspace is shown: absolute, no links */
 	uint32_t inside; /* id of the user inside */
@@ -47,11 +50,12 @@ int root_build(const struct root_plan *plan, uint32_t *ret_stage);
  * root_mount_layers() - show the workspace below its layers
  *
  * Needs:	a private copy of the session's mounts, /proc not yet covered
- * Leaves:	an overlay at `at`; the last of `layers` takes the writes
+ * Leaves:	an overlay at `at`; the last of `layers` takes the writes; what the mask
+ *		names is not in it
  *
  * 0 or -errno (-EROFS: the file system of the state cannot hold a layer).
  */
-int root_mount_layers(const char *at, const uint32_t *layers, uint32_t count);
+int root_mount_layers(const char *at, const uint32_t *layers, uint32_t count, bool is_masked);
 
 /* Appends "l/<n>/upper:" and so on, highest first, then `base`, to mount options.
  * 0, or -E2BIG when a page does not hold them. */

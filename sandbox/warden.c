@@ -86,25 +86,16 @@ static int serve_attach(struct warden *w, const struct sb_request *q, const int 
 	return 0;
 }
 
-static bool is_at_or_below(const char *path, const char *top)
-{
-	size_t n = strlen(top);
-
-	if (n == 1)
-		return true; /* "/" */
-	return strncmp(path, top, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
-
 bool warden_may_show(const struct sb_config *config, const char *workspace)
 {
 	const char *own[] = { config->state_dir, config->run_dir, config->staging };
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
 		if (own[i] &&
-		    (is_at_or_below(own[i], workspace) || is_at_or_below(workspace, own[i])))
+		    (path_is_below(own[i], workspace) || path_is_below(workspace, own[i])))
 			return false;
 	for (size_t i = 0; i < SB_ROOTS_MAX && config->roots[i]; i++)
-		if (is_at_or_below(workspace, config->roots[i]))
+		if (path_is_below(workspace, config->roots[i]))
 			return true;
 	return false;
 }
@@ -159,7 +150,7 @@ static int serve_open(struct warden *w, const struct sb_request *q, const int *f
 	r = check_open(w, q);
 	if (r < 0)
 		return r;
-	if (count != 1 || find_session(w, q->session))
+	if (count != 2 || find_session(w, q->session))
 		return -EINVAL;
 	s = find_session(w, "");
 	if (!s)
@@ -170,10 +161,11 @@ static int serve_open(struct warden *w, const struct sb_request *q, const int *f
 	pid = fork();
 	if (pid == 0) {
 		int filter = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+		int shown = fcntl(fds[1], F_DUPFD_CLOEXEC, 3);
 
 		leave_warden(w);
 		(void)close(pair[0]);
-		keeper_main(w->config, &request, pair[1], filter);
+		keeper_main(w->config, &request, pair[1], filter, shown);
 	}
 	r = pid < 0 ? -errno : 0;
 	(void)close(pair[1]);

@@ -248,6 +248,34 @@ struct sb_change {
 	char base_target[SB_PATH_MAX];
 };
 
+/*
+ * What a session shows of the machine, and what it covers: the second fd of an OPEN, a
+ * sealed memfd that holds struct sb_shown and `count` entries, and nothing behind them.
+ * Every path is checked like one of a request.
+ */
+enum sb_shown_kind {
+	SB_SHOWN_READ = 1, /* absolute: shown read-only, where the machine has it */
+	SB_SHOWN_HIDE, /* absolute: covered, where it is shown */
+	SB_SHOWN_NOEXEC, /* absolute: covered by a file that cannot be run */
+	SB_SHOWN_MASK, /* below the workspace: not there, now or later */
+	SB_SHOWN_TREE, /* absolute: READ paths are looked for below it; at most one */
+	SB_SHOWN_KINDS,
+};
+
+struct sb_shown_entry {
+	uint32_t kind; /* enum sb_shown_kind */
+	char path[SB_PATH_MAX];
+};
+
+struct sb_shown {
+	uint32_t abi;
+	uint32_t count;
+	struct sb_shown_entry entries[];
+};
+
+/* Each is a mount of every session. */
+#define SB_SHOWN_MAX 512u
+
 /* One extended attribute: its name and its value follow, not NUL-terminated. */
 struct sb_xattr {
 	uint16_t name_len;
@@ -256,7 +284,8 @@ struct sb_xattr {
 };
 
 /* What the warden may touch: decided by whoever started it, before the fork. */
-#define SB_READ_MAX 64
+/* Paths that sessions may show: of all policies together. */
+#define SB_READ_MAX 512
 #define SB_ROOTS_MAX 32
 /* Directories of tools: the built-in one, and what the machine's owner adds. */
 #define SB_TOOLS_MAX 8
@@ -266,7 +295,9 @@ struct sb_config {
 	const char *run_dir; /* of this instance; removed at the end, NULL: none */
 	const char *staging; /* an empty directory to build roots on */
 	const char *roots[SB_ROOTS_MAX]; /* workspaces are these or below; NULL ends */
-	const char *read[SB_READ_MAX]; /* shown read-only, ends with NULL */
+	/* What sessions may show read-only, and whose parts: NULL ends. */
+	const char *read[SB_READ_MAX];
+	const char *trees[SB_ROOTS_MAX]; /* directories a session may show as its / */
 	const char *tools[SB_TOOLS_MAX]; /* shown read-only at SB_TOOLS_AT; NULL ends */
 	/* The warden's own: what was opened at the start is what is shown, whatever a path
 	 * has become. -1: it is not there. */

@@ -55,6 +55,7 @@ static int list_changes(struct account *a, struct changes *ret)
 	uint32_t numbers[SB_LAYERS_MAX];
 	int index = stack_find_call(&a->f.stack, a->c->number);
 	struct changes_of of = {
+		.policy = a->f.policy,
 		.warden = a->f.warden,
 		.session = a->f.id,
 		.layers = numbers,

@@ -138,9 +138,8 @@ static int restore_policy(struct session *s, const cJSON *json)
 	if (!s->policy)
 		return -ENOMEM;
 	s->owns_policy = true;
-	policy_init(s->policy);
-	return policy_read_json(s->policy, cJSON_GetObjectItemCaseSensitive(json, "policy"), &why) <
-			       0
+	return policy_read_json(s->policy, cJSON_GetObjectItemCaseSensitive(json, "policy"),
+				"session.json", NULL, &why) < 0
 		       ? -EBADMSG
 		       : 0;
 }

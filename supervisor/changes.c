@@ -118,6 +118,16 @@ static struct changes_fds sort_fds(const struct sb_change *raw, const int *fds, 
 	return f;
 }
 
+/* What is hidden below is not there: a call that makes a file of this name has added it,
+ * and nobody learns by a diff what the real one says. */
+static void forget_base(struct sb_change *raw, struct changes_fds *fds)
+{
+	raw->base_mode = 0;
+	raw->base_size = 0;
+	raw->base_target[0] = '\0';
+	fds->base = -1;
+}
+
 int changes_walk(const struct changes_of *of, changes_fn fn, void *context)
 {
 	struct sb_change *raw;
@@ -141,6 +151,8 @@ int changes_walk(const struct changes_of *of, changes_fn fn, void *context)
 		if (raw->kind == SB_CHANGE_END)
 			break;
 		sorted = sort_fds(raw, fds, count);
+		if (policy_hides(of->policy, raw->path))
+			forget_base(raw, &sorted);
 		if (!raw_is_sound(raw))
 			r = -EBADMSG;
 		else if (raw->kind == SB_CHANGE_UNREAD && raw->path[0] == '\0')
@@ -267,6 +279,7 @@ static void free_change(struct change *c)
 }
 
 struct listing {
+	const struct policy *policy;
 	struct changes list;
 	uint64_t budget;
 };
@@ -326,7 +339,7 @@ static int add_change(const struct sb_change *raw, const struct changes_fds *fds
 		.base_ctime_ns = raw->base_ctime_ns,
 		.error = raw->error,
 		.is_special = raw->kind == SB_CHANGE_SPECIAL,
-		.is_protected = policy_is_protected(raw->path),
+		.is_protected = policy_is_protected(l->policy, raw->path),
 	};
 	c->path = strdup(raw->path);
 	c->target = raw->kind == SB_CHANGE_LINK ? strdup(raw->target) : NULL;
@@ -424,7 +437,7 @@ static void join_renames(struct changes *list)
 
 int changes_read(const struct changes_of *of, struct changes *ret)
 {
-	struct listing l = { .budget = CHANGES_READ_BUDGET };
+	struct listing l = { .policy = of->policy, .budget = CHANGES_READ_BUDGET };
 	struct changes list;
 	size_t kept = 0;
 	int r;

@@ -44,6 +44,7 @@ int command_undo(char **argv);
 int command_call(char **argv);
 int command_tools(char **argv);
 int command_exec(char **argv);
+int command_policy(char **argv);
 int command_shim(char **argv);
 int command_hook(char **argv);
 int command_agent_config(char **argv);

@@ -161,7 +161,11 @@ static const char *refusal(struct commit *m, const struct sb_change *raw)
 		return "fifos, sockets and devices are never created outside";
 	if (strncmp(raw->path, ".glovebox-", 10) == 0)
 		return "names that begin with .glovebox- are Glovebox's own";
-	if (policy_is_protected(raw->path) && !m->choice->with_protected)
+	if (policy_hides(m->choice->policy, raw->path))
+		return "the policy hides what is there (files.hide)";
+	if (!policy_may_commit(m->choice->policy, raw->path))
+		return "the policy does not list it in files.write";
+	if (policy_is_protected(m->choice->policy, raw->path) && !m->choice->with_protected)
 		return "something outside runs or obeys it later; --protected allows it";
 	if (raw->kind == SB_CHANGE_LINK && path_link_leaves(raw->path, raw->target) &&
 	    !m->choice->with_escapes)
@@ -391,7 +395,8 @@ static int need_dirs(struct commit *m)
 		if (!more)
 			return -ENOMEM;
 		m->needed = more;
-		r = policy_is_protected(m->chain[i].path) && !m->choice->with_protected
+		r = policy_is_protected(m->choice->policy, m->chain[i].path) &&
+				    !m->choice->with_protected
 			    ? add_item(m, COMMIT_REFUSED, m->chain[i].path, m->chain[i].type,
 				       "something outside runs or obeys it later; --protected "
 				       "allows it")
@@ -517,7 +522,12 @@ int commit_run(int warden, const char *session, int session_dir, const struct st
 {
 	struct commit m = { .choice = choice, .result = ret, .writer = -1 };
 	uint32_t numbers[SB_LAYERS_MAX];
-	struct changes_of of = { .warden = warden, .session = session, .layers = numbers };
+	struct changes_of of = {
+		.policy = choice->policy,
+		.warden = warden,
+		.session = session,
+		.layers = numbers,
+	};
 	int index = choice->call > 0 ? stack_find_call(stack, choice->call) : -1;
 	int r = 0;
 

@@ -25,6 +25,7 @@ struct commit_choice {
 	uint32_t path_count;
 	struct commit_hunk hunks[COMMIT_WORDS_MAX];
 	uint32_t hunk_count;
+	const struct policy *policy; /* borrowed; NULL: the default */
 	bool with_protected; /* an operator's explicit word */
 	bool with_escapes; /* symlinks that leave the workspace */
 	bool is_forced; /* overwrites what changed meanwhile */

@@ -35,10 +35,9 @@
 #include "supervisor/place.h"
 #include "supervisor/profile.h"
 #include "supervisor/server.h"
+#include "supervisor/shown.h"
 
 #define INSTANCE_DEFAULT "daemon"
-/* A policy file is some kilobytes. */
-#define POLICY_FILE_MAX (1u << 20)
 /* Calls are killed at the end, and their accounts written, within this. */
 #define STOP_US (10u * 1000 * 1000)
 #define STOP_LOOK_US 5000u
@@ -129,36 +128,39 @@ static int check_roots(struct daemon *d, struct text *why)
 
 static int load_policy(struct daemon *d, const char *word, struct text *why)
 {
-	struct host_policy *p = &d->host.policies[d->host.policy_count];
 	const char *equals = strchr(word, '=');
-	const char *path = equals ? equals + 1 : word;
-	AUTO_MEM char *all = calloc(1, POLICY_FILE_MAX);
-	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct policy check;
-	ssize_t n = fd >= 0 && all ? io_read_full(fd, all, POLICY_FILE_MAX - 1) : -1;
-	int r;
+	AUTO_MEM char *name = equals ? strndup(word, (size_t)(equals - word)) : strdup("default");
 
-	if (d->host.policy_count == HOST_POLICIES || n < 0) {
-		text_printf(why, "the policy \"%.200s\" cannot be read: %s", path,
-			    n < 0 ? strerror(errno) : "too many policies");
-		return -EINVAL;
-	}
-	cJSON_Minify(all); /* comments are allowed here */
-	p->json = cJSON_Parse(all);
-	p->name = equals ? strndup(word, (size_t)(equals - word)) : "default";
-	if (!p->json || !p->name) {
-		text_printf(why, "the policy \"%.200s\" is not JSON", path);
-		return -EINVAL;
-	}
-	policy_init(&check);
-	text_printf(why, "the policy \"%.200s\": ", path);
-	r = policy_read_json(&check, p->json, why);
-	policy_done(&check);
-	if (r < 0)
-		return r;
-	why->len = 0;
-	d->host.policy_count++;
-	return 0;
+	return name ? policy_set_add(&d->host.policies, name, equals ? equals + 1 : word, why)
+		    : -ENOMEM;
+}
+
+static int allow_policy(struct daemon *d, const char *name, struct text *why)
+{
+	struct policy p;
+	int r = policy_read_named(&p, name, &d->host.policies, why);
+
+	if (r == 0)
+		r = shown_allow(&d->config, &p, why);
+	policy_done(&p);
+	return r;
+}
+
+/* Before the warden is forked: it shows what these name, and nothing else. */
+static int load_policies(struct daemon *d, struct text *why)
+{
+	const struct profile *profile;
+	int filter, r = 0;
+
+	for (size_t i = 0; r == 0 && i < d->opt.policies.count; i++)
+		r = load_policy(d, d->opt.policies.at[i], why);
+	if (r == 0)
+		r = policy_set_check(&d->host.policies, why);
+	for (size_t i = 0; r == 0 && policy_builtin_names[i]; i++)
+		r = allow_policy(d, policy_builtin_names[i], why);
+	for (size_t i = 0; r == 0 && i < d->host.policies.count; i++)
+		r = allow_policy(d, d->host.policies.names[i], why);
+	return r < 0 ? r : profile_default(&profile, &filter);
 }
 
 /* Sockets that systemd has opened, by their names. */
@@ -236,8 +238,6 @@ static int start_warden(struct daemon *d, struct text *why)
 	d->config.state_dir = place_state();
 	d->config.run_dir = d->run_dir;
 	d->config.staging = d->run_dir;
-	for (size_t i = 0; policy_read[i]; i++)
-		d->config.read[i] = policy_read[i];
 	r = warden_start(&d->config, &d->host.warden, &d->warden_pid);
 	if (r < 0)
 		text_printf(why, "cannot fork the warden: %s", strerror(-r));
@@ -274,19 +274,14 @@ static int prepare(struct daemon *d, struct text *why)
 
 	r = load_tools(d, why);
 	if (r == 0)
+		r = load_policies(d, why);
+	if (r == 0)
 		r = start_warden(d, why);
 	if (r == 0) {
 		r = differ_start(&d->host.differ);
 		if (r < 0)
 			(void)command_fail(0, "warning: no diffs: glovebox-diff: %s", strerror(-r));
 		r = 0;
-	}
-	for (size_t i = 0; r == 0 && i < d->opt.policies.count; i++)
-		r = load_policy(d, d->opt.policies.at[i], why);
-	if (r == 0) {
-		r = profile_compile(&d->host.filter);
-		if (r < 0)
-			text_printf(why, "cannot compile the seccomp profile: %s", strerror(-r));
 	}
 	if (r == 0 && monitor_load(&d->host.monitor, d->host.unwatched_why,
 				   sizeof(d->host.unwatched_why)) < 0) {
@@ -466,7 +461,6 @@ static void take_down(struct daemon *d)
 	/* it removes sockets and groups: nothing is left behind when we return */
 	if (d->warden_pid > 0)
 		(void)waitpid(d->warden_pid, NULL, 0);
-	fd_done(&d->host.filter);
 	toolbox_done(&d->host.tools);
 	(void)sd_event_unref(d->loop);
 }
@@ -538,7 +532,7 @@ int command_daemon(char **argv)
 	take_sockets(&d);
 	r = sd_event_new(&d.loop);
 	if (r >= 0)
-		r = host_init(&d.host, d.loop, -1, -1);
+		r = host_init(&d.host, d.loop, -1);
 	if (r < 0)
 		return command_fail(EXIT_FAILED, "cannot make an event loop: %s", strerror(-r));
 	d.host.instance = d.opt.name;

@@ -439,7 +439,7 @@ void decode_event(const struct event *e, const struct decode_target *to)
 		return;
 	case EVENT_DENIED:
 		memcpy(args, e->args, sizeof(args));
-		if (explain_syscall(e->nr, (int)-e->ret, args, &d)) {
+		if (explain_syscall(to->view, e->nr, (int)-e->ret, args, &d)) {
 			emit_denied(e, to, profile_syscall_name(e->nr), &d);
 			return;
 		}

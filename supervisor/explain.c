@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "supervisor/profile.h"
+#include "sandbox/base/path.h"
 
 void denial_done(struct denial *d)
 {
@@ -22,37 +22,26 @@ void denial_done(struct denial *d)
 	text_done(&d->suggest);
 }
 
-bool explain_syscall(int nr, int error, const uint64_t args[6], struct denial *ret)
+bool explain_syscall(const struct explain_view *v, int nr, int error, const uint64_t args[6],
+		     struct denial *ret)
 {
-	const struct profile_rule *rule = profile_explain(nr, error, args);
+	const struct profile_rule *rule = profile_explain(v->profile, nr, error, args);
 
 	if (!rule)
 		return false;
 	*ret = (struct denial){
 		.layer = "seccomp",
-		.rule = "syscalls.default",
+		.rule = rule->key,
 		.why = rule->why,
 	};
 	if (rule->what)
 		text_add(&ret->subject, rule->what);
-	text_printf(&ret->suggest, "syscalls.allow: [\"%s\"]", profile_syscall_name(nr));
+	if (strncmp(rule->key, "syscalls.deny", 13) == 0)
+		text_printf(&ret->suggest, "take %s out of %s", profile_syscall_name(nr),
+			    rule->key);
+	else
+		text_printf(&ret->suggest, "syscalls.allow: [\"%s\"]", profile_syscall_name(nr));
 	return true;
-}
-
-static bool is_below(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
-
-/* The listed entry that covers `path`, or NULL. */
-static const char *find_listed(const struct explain_view *v, const char *path)
-{
-	for (const char *const *p = v->read; *p; p++)
-		if (is_below(path, *p))
-			return *p;
-	return NULL;
 }
 
 static bool is_private(const struct explain_view *v, const char *path)
@@ -60,10 +49,10 @@ static bool is_private(const struct explain_view *v, const char *path)
 	static const char *const ours[] = { "/tmp",  "/run",     "/home/agent", "/dev",
 					    "/proc", "/var/tmp", "/var/run" };
 
-	if (is_below(path, v->workspace))
+	if (path_is_below(path, v->workspace))
 		return true;
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		if (is_below(path, ours[i]))
+		if (path_is_below(path, ours[i]))
 			return true;
 	return false;
 }
@@ -80,7 +69,7 @@ static bool explain_missing(const struct explain_view *v, const char *path, stru
 	struct stat st;
 
 	/* /proc and /dev of the machine are not what a tool asks for */
-	if (is_private(v, path) || find_listed(v, path) || path[0] != '/')
+	if (is_private(v, path) || policy_find_path(v->policy, POLICY_READ, path) || path[0] != '/')
 		return false;
 	if (strcmp(path, "/etc/passwd") == 0 || strcmp(path, "/etc/group") == 0)
 		return false;
@@ -101,16 +90,51 @@ static bool explain_missing(const struct explain_view *v, const char *path, stru
 	return true;
 }
 
+/* Covered by something that cannot be opened or run. */
+static bool explain_cover(const struct explain_view *v, const char *path, struct denial *ret)
+{
+	const struct policy_item *hidden = policy_find_path(v->policy, POLICY_HIDE, path);
+	const struct policy_item *denied = policy_find_path(v->policy, POLICY_EXEC_DENY, path);
+
+	if (!hidden && !denied)
+		return false;
+	set_path(ret, "files", hidden ? "files.hide" : "exec.deny",
+		 hidden ? "the policy hides it" : "the policy does not let it be run", path);
+	text_printf(&ret->suggest, "take it out of %s (%s)", ret->rule,
+		    hidden ? hidden->from : denied->from);
+	return true;
+}
+
+/* Masked in the workspace. That somebody makes it inside is another matter. */
+static bool explain_masked(const struct explain_view *v, const char *path, struct denial *ret)
+{
+	const struct policy_item *hidden;
+	size_t n = strlen(v->workspace);
+
+	if (!path_is_below(path, v->workspace) || path[n] != '/')
+		return false;
+	hidden = policy_find_hidden(v->policy, path + n + 1);
+	if (!hidden)
+		return false;
+	set_path(ret, "files", "files.hide", "the policy hides this name of the workspace", path);
+	text_printf(&ret->suggest, "take it out of files.hide (%s)", hidden->from);
+	return true;
+}
+
 bool explain_path(const struct explain_view *v, const char *path, int error, struct denial *ret)
 {
+	if (error == ENOENT && explain_masked(v, path, ret))
+		return true;
+	if (error == EACCES && path[0] == '/')
+		return explain_cover(v, path, ret);
 	if (error == ENOENT)
 		return explain_missing(v, path, ret);
-	if (error == EROFS && is_below(path, "/proc")) {
+	if (error == EROFS && path_is_below(path, "/proc")) {
 		set_path(ret, "files", "files.proc", "/proc is read-only inside", path);
 		text_add(&ret->suggest, "nothing: this protects the machine");
 		return true;
 	}
-	if (error == EROFS && !is_below(path, v->workspace)) {
+	if (error == EROFS && !path_is_below(path, v->workspace)) {
 		set_path(ret, "files", "files.read",
 			 "only the workspace, /tmp, /run and $HOME may be written", path);
 		text_add(&ret->suggest, "write below the workspace, or make it the workspace");

@@ -6,12 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "supervisor/policy.h"
+#include "supervisor/profile.h"
 #include "supervisor/text.h"
 
 /* What of a session decides what its calls may reach. Borrowed by explain_*. */
 struct explain_view {
 	const char *workspace; /* as it is shown inside */
-	const char *const *read; /* listed paths, ends with NULL */
+	const struct policy *policy;
+	const struct profile *profile;
 };
 
 struct denial {
@@ -25,7 +28,8 @@ struct denial {
 void denial_done(struct denial *d);
 
 /* A system call that the filter answered. False: it was not the filter. */
-bool explain_syscall(int nr, int error, const uint64_t args[6], struct denial *ret);
+bool explain_syscall(const struct explain_view *v, int nr, int error, const uint64_t args[6],
+		     struct denial *ret);
 
 /* A path that could not be opened or changed. False: not our doing. `error` is
  * positive. Looks at the machine's own file system, without any privilege, to

@@ -392,6 +392,7 @@ static int make_hunks(int base, int now, const uint32_t *hunks, uint32_t count, 
 static int fill_choice(struct files *f, struct commit_choice *c)
 {
 	*c = (struct commit_choice){
+		.policy = f->session.policy,
 		.call = f->call,
 		.with_protected = f->opt.with_protected,
 		.with_escapes = f->opt.with_escapes,

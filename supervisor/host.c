@@ -31,12 +31,11 @@ struct opening {
 	bool is_new; /* it has never been open: nothing stays when that fails */
 };
 
-int host_init(struct host *h, sd_event *loop, int warden, int filter)
+int host_init(struct host *h, sd_event *loop, int warden)
 {
 	memset(h, 0, sizeof(*h));
 	h->loop = loop;
 	h->warden = warden;
-	h->filter = filter;
 	h->differ.sock = -1;
 	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return h->wake < 0 ? -errno : 0;
@@ -136,6 +135,8 @@ static void attach(struct host *h, struct session *s)
 	}
 	fd_done(&s->cgroup);
 	s->monitor = h->is_attached ? h->monitor : NULL;
+	if (s->monitor)
+		monitor_add_profile(s->monitor, s->profile, policy_has_masks(s->policy));
 }
 
 static void detach(struct host *h)
@@ -241,7 +242,7 @@ static int on_keeper(sd_event_source *source, int fd, uint32_t events, void *con
 }
 
 static int open_session(struct session *s, bool is_new, uid_t requester, host_opened_fn fn,
-			void *context)
+			void *context, struct text *why)
 {
 	struct opening *o = calloc(1, sizeof(*o));
 	int r;
@@ -251,7 +252,7 @@ static int open_session(struct session *s, bool is_new, uid_t requester, host_op
 	*o = (struct opening){ fn, context, is_new };
 	s->opening = o;
 	s->is_hidden = is_new;
-	r = session_ask_open(s, s->host->filter, requester, !is_new);
+	r = session_ask_open(s, requester, !is_new, why);
 	if (r == 0)
 		r = sd_event_add_io(s->loop, &s->on_keeper, s->keeper, EPOLLIN, on_keeper, s);
 	if (r < 0) {
@@ -269,26 +270,17 @@ static int choose_policy(struct host *h, const struct host_plan *plan, struct se
 			 struct text *why)
 {
 	const char *name = plan->policy ? plan->policy : "default";
-	const cJSON *json = plan->inline_policy;
-	bool known = strcmp(name, "default") == 0;
-	int r = 0;
+	int r;
 
 	s->policy = calloc(1, sizeof(*s->policy));
 	if (!s->policy)
 		return -ENOMEM;
 	s->owns_policy = true;
-	policy_init(s->policy);
-	for (size_t i = 0; !json && i < h->policy_count; i++)
-		if (strcmp(h->policies[i].name, name) == 0)
-			json = h->policies[i].json;
-	if (!json && !known) {
-		text_add(why, "there is no policy \"");
-		text_add_safe(why, name, strlen(name));
-		text_add(why, "\" here; the daemon's --policy NAME=FILE adds one");
+	r = plan->inline_policy ? policy_read_json(s->policy, plan->inline_policy, "policy_json",
+						   &h->policies, why)
+				: policy_read_named(s->policy, name, &h->policies, why);
+	if (r < 0)
 		return -EINVAL;
-	}
-	if (json)
-		r = policy_read_json(s->policy, json, why);
 	if (r == 0 && plan->limits)
 		r = policy_read_limits(s->policy, plan->limits, !plan->is_operator, why);
 	s->policy->as_root |= plan->as_root;
@@ -309,6 +301,8 @@ static int fill(struct host *h, const struct host_plan *plan, struct session *s,
 		return -EINVAL;
 	}
 	r = choose_policy(h, plan, s, why);
+	if (r == 0)
+		r = policy_tighten_by(s->policy, plan->workspace, &s->workspace_policy, why);
 	if (r < 0)
 		return r;
 	s->owner = plan->owner;
@@ -339,9 +333,10 @@ int host_create(struct host *h, const struct host_plan *plan, host_opened_fn fn,
 		return r;
 	}
 	/* an operator may open anybody's directory */
-	r = open_session(s, true, plan->is_operator ? 0 : plan->owner, fn, context);
+	r = open_session(s, true, plan->is_operator ? 0 : plan->owner, fn, context, why);
 	if (r < 0) {
-		session_explain_open(SB_STAGE_REQUEST, r, why);
+		if (why->len == 0)
+			session_explain_open(SB_STAGE_REQUEST, r, why);
 		forget(h, s);
 	}
 	return r;
@@ -436,9 +431,10 @@ int host_start_call(struct host *h, struct session *s, struct call_request *requ
 	ask = policy_find_ask(s->policy, request->tool, (const char *const *)request->argv);
 	/* a kept session is opened by the first call that wants it */
 	if (s->state == SESSION_KEPT && !s->opening) {
-		r = open_session(s, false, 0, NULL, NULL);
+		r = open_session(s, false, 0, NULL, NULL, why);
 		if (r < 0) {
-			session_explain_open(SB_STAGE_REQUEST, r, why);
+			if (why->len == 0)
+				session_explain_open(SB_STAGE_REQUEST, r, why);
 			return r;
 		}
 	}
@@ -581,6 +577,7 @@ int host_files_start(struct host *h, struct session *s, struct host_files *f, bo
 	memcpy(f->id, s->id, sizeof(f->id));
 	f->dir = s->dir;
 	f->warden = h->warden;
+	f->policy = s->policy;
 	f->is_exclusive = is_exclusive;
 	f->then = then;
 	s->busy += is_exclusive;
@@ -674,8 +671,7 @@ void host_done(struct host *h)
 		forget(h, s);
 	}
 	free(h->sessions);
-	for (size_t i = 0; i < h->policy_count; i++)
-		cJSON_Delete(h->policies[i].json);
+	policy_set_done(&h->policies);
 	monitor_free(h->monitor);
 	differ_end(&h->differ);
 	fd_done(&h->wake);

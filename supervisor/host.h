@@ -20,20 +20,13 @@
 
 /* Sessions in memory. Each has a range of ids of its own, of which there are 4,095. */
 #define HOST_SESSIONS 4000
-#define HOST_POLICIES 64
 
 struct server;
-
-struct host_policy {
-	const char *name; /* borrowed */
-	struct cJSON *json; /* owned */
-};
 
 struct host {
 	const char *instance; /* its name, for people; borrowed */
 	sd_event *loop;
 	int warden;
-	int filter; /* the seccomp program of every call */
 	struct monitor *monitor; /* NULL: nothing is watched */
 	char unwatched_why[256];
 	bool is_attached;
@@ -41,8 +34,7 @@ struct host {
 	int wake; /* eventfd: logs have grown */
 	struct session **sessions;
 	size_t count, room;
-	struct host_policy policies[HOST_POLICIES];
-	size_t policy_count;
+	struct policy_set policies; /* what the machine's owner gave; `default` may be among them */
 	struct jobs *jobs;
 	struct differ differ;
 	struct toolbox tools;
@@ -63,7 +55,7 @@ struct host_plan {
 /* The rest of a reply that is owed; host.c only keeps it until there is an answer. */
 typedef void (*host_opened_fn)(struct session *s, int error, const char *why, void *context);
 
-int host_init(struct host *h, sd_event *loop, int warden, int filter);
+int host_init(struct host *h, sd_event *loop, int warden);
 void host_done(struct host *h);
 
 /* Adds one that was made elsewhere. 0 or -errno. */
@@ -110,6 +102,7 @@ struct host_files {
 	char id[SB_ID_MAX];
 	int dir; /* borrowed of the session */
 	int warden;
+	const struct policy *policy; /* the session's */
 	struct stack stack; /* a copy */
 	bool is_exclusive;
 	int error;

@@ -28,6 +28,7 @@ static const struct {
 	{ "call", command_call, "call a tool of a session, or run a command in it" },
 	{ "tools", command_tools, "list the tools that a model may call" },
 	{ "exec", command_exec, "one call of a tool: JSON in, JSON out" },
+	{ "policy", command_policy, "check, show or explain what a session may do" },
 	{ "shim", command_shim, "run an agent's shell command in its session" },
 	{ "hook", command_hook, "serve the hooks of Claude Code and Codex" },
 	{ "agent-config", command_agent_config, "put Glovebox under Claude Code or Codex" },

@@ -100,6 +100,7 @@ static bool choose_layers(const struct work *w, uint32_t numbers[SB_LAYERS_MAX],
 
 	stack_numbers(&w->f.stack, numbers);
 	*of = (struct changes_of){
+		.policy = w->f.policy,
 		.warden = w->f.warden,
 		.session = w->f.id,
 		.layers = numbers,
@@ -379,6 +380,7 @@ static const char *fill_choice(struct work *w, const struct files *p, struct hos
 	const cJSON *v;
 
 	w->choice = (struct commit_choice){
+		.policy = w->f.policy,
 		.call = w->call,
 		.with_protected = p->with_protected,
 		.with_escapes = p->with_escapes,
@@ -585,6 +587,7 @@ static int compare_layers(struct work *w, const struct changes *mine, uint32_t i
 {
 	uint32_t numbers[SB_LAYERS_MAX];
 	struct changes_of of = {
+		.policy = w->f.policy,
 		.warden = w->f.warden,
 		.session = w->f.id,
 		.layers = numbers,

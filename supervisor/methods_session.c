@@ -72,7 +72,7 @@ static void add_details(struct text *t, const struct session *s)
 		text_add(t, ",\"protection\":");
 		session_add_protection(s, s->monitor != NULL, t);
 	}
-	text_add(t, ",\"policy\":");
+	text_printf(t, ",\"workspace_policy\":\"%s\",\"policy\":", s->workspace_policy);
 	policy_add_json(s->policy, t);
 	text_add(t, ",\"stack\":[");
 	for (uint32_t i = 0; i < s->stack.count; i++) {

@@ -15,6 +15,7 @@
  * ring is drained after the cgroup is empty and before the slot is given back.
  */
 #include "supervisor/monitor.h"
+#include "supervisor/profile.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -428,4 +429,18 @@ void monitor_free(struct monitor *m)
 	(void)pthread_cond_destroy(&m->drained);
 	(void)pthread_mutex_destroy(&m->lock);
 	free(m);
+}
+
+void monitor_add_profile(struct monitor *m, const struct profile *p, bool has_masks)
+{
+	if (has_masks)
+		m->bpf->bss->watch_relative = 1;
+	for (int nr = 0; p && nr < WATCH_SYSCALLS; nr++) {
+		uint16_t error, other;
+
+		profile_errors(p, nr, &error, &other);
+		/* of two that differ the decoder hears one: the rule for all arguments */
+		if (error > 0)
+			m->bpf->bss->watch_denied[nr] = other ? other : error;
+	}
 }

@@ -7,80 +7,6 @@
 
 #include "sandbox/base/fd.h"
 
-/* Directories that hold programs, libraries and what they need to run; of /etc
- * only what names no user, no host and no secret. */
-const char *const policy_read[] = {
-	"/usr",
-	"/bin",
-	"/sbin",
-	"/lib",
-	"/lib32",
-	"/lib64",
-	"/libx32",
-	"/opt",
-	"/etc/alternatives",
-	"/etc/bash.bashrc",
-	"/etc/ca-certificates",
-	"/etc/ca-certificates.conf",
-	"/etc/debian_version",
-	"/etc/default/locale",
-	"/etc/emacs",
-	"/etc/fonts",
-	"/etc/gai.conf",
-	"/etc/gitconfig",
-	"/etc/host.conf",
-	"/etc/inputrc",
-	"/etc/java-17-openjdk",
-	"/etc/java-21-openjdk",
-	"/etc/ld.so.cache",
-	"/etc/ld.so.conf",
-	"/etc/ld.so.conf.d",
-	"/etc/locale.alias",
-	"/etc/localtime",
-	"/etc/lsb-release",
-	"/etc/magic",
-	"/etc/maven",
-	"/etc/mime.types",
-	"/etc/nsswitch.conf",
-	"/etc/os-release",
-	"/etc/perl",
-	"/etc/pki",
-	"/etc/profile",
-	"/etc/profile.d",
-	"/etc/protocols",
-	"/etc/python3",
-	"/etc/python3.11",
-	"/etc/python3.13",
-	"/etc/rpc",
-	"/etc/services",
-	"/etc/shells",
-	"/etc/skel",
-	"/etc/ssl",
-	"/etc/terminfo",
-	"/etc/timezone",
-	"/etc/vim",
-	NULL,
-};
-
-_Static_assert(ARRAY_SIZE(policy_read) <= SB_READ_MAX, "struct sb_config holds them all");
-
-void policy_init(struct policy *p)
-{
-	*p = (struct policy){
-		.limits = {
-			.memory_bytes = 2ull << 30,
-			.tmp_bytes = 512ull << 20,
-			.pids = 256,
-			.cpu_milli = 2000,
-			.open_files = 1024,
-		},
-		.wall_ns = 600ull * 1000000000u,
-		.cpu_ns = 300ull * 1000000000u,
-		.output_bytes = 16ull << 20,
-		.approval_ns = 300ull * 1000000000u,
-	};
-}
-
 enum limit_kind { LIMIT_DURATION, LIMIT_SIZE, LIMIT_COUNT, LIMIT_MILLI };
 
 static const struct {
@@ -196,53 +122,6 @@ int policy_add_env(struct policy *p, const char *item, struct text *why)
 	}
 	p->env[p->env_count++] = item;
 	return 0;
-}
-
-/* Files that make something happen later, outside: hooks, shells' and editors'
- * start files, CI. From CVE-2026-25725 and the neighbours' lists. */
-bool policy_is_protected(const char *path)
-{
-	static const char *const prefixes[] = {
-		".git/hooks",
-		".git/config",
-		".git/info/attributes",
-		".git/modules",
-		".github/workflows",
-		".gitlab-ci.yml",
-		".circleci",
-		".claude",
-		".codex",
-		".cursor",
-		".vscode",
-		".idea",
-		".devcontainer",
-		".husky",
-		".mcp.json",
-		"Jenkinsfile",
-	};
-	static const char *const names[] = {
-		".bashrc",     ".bash_profile",  ".profile",
-		".zshrc",      ".envrc",         ".npmrc",
-		".gitmodules", ".gitattributes", ".pre-commit-config.yaml",
-	};
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		size_t n = strlen(prefixes[i]);
-
-		if (strncmp(path, prefixes[i], n) == 0 && (path[n] == '\0' || path[n] == '/'))
-			return true;
-		/* and in a repository below: sub/.git/hooks */
-		for (const char *p = strchr(path, '/'); p; p = strchr(p + 1, '/'))
-			if (strncmp(p + 1, prefixes[i], n) == 0 &&
-			    (p[1 + n] == '\0' || p[1 + n] == '/'))
-				return true;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	return false;
 }
 
 static const char *find_env(char *const *environment, const char *name, size_t n)

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-/* supervisor/policy_json.c - a policy as JSON: read strictly, written whole. */
+/*
+ * supervisor/policy_json.c - a policy as JSON: read strictly.
+ *
+ * Every reader stops at the first thing it does not understand and remembers which
+ * value that was: the caller says on which line of which file it stands. Nothing that
+ * is wrong in a policy is passed over, because a rule that is not read is not in force.
+ */
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <fnmatch.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sandbox/base/fd.h"
+#include "sandbox/base/path.h"
 #include "supervisor/policy.h"
+#include "supervisor/policy_doc.h"
+#include "supervisor/profile.h"
 
 const char *const policy_commit_names[] = {
 	[POLICY_COMMIT_OPERATOR] = "operator",
@@ -16,28 +25,59 @@ const char *const policy_commit_names[] = {
 	[POLICY_COMMIT_AUTO] = "auto",
 };
 
-static int fail_key(const char *where, const char *key, const char *const *known, size_t count,
-		    struct text *why)
-{
-	const char *nearest = text_nearest(key, known, count);
+const char *const policy_list_names[POLICY_LISTS] = {
+	[POLICY_READ] = "files.read",
+	[POLICY_HIDE] = "files.hide",
+	[POLICY_WRITE] = "files.write",
+	[POLICY_PROTECT] = "files.protect",
+	[POLICY_EXEC_DENY] = "exec.deny",
+	[POLICY_SYSCALL_ALLOW] = "syscalls.allow",
+	[POLICY_SYSCALL_DENY] = "syscalls.deny",
+};
 
-	text_printf(why, "%s has no \"", where);
-	text_add_safe(why, key, strlen(key));
-	text_add(why, "\"");
-	if (nearest)
-		text_printf(why, "; did you mean \"%s\"?", nearest);
-	text_add(why, nearest ? " It has" : "; it has");
-	for (size_t i = 0; i < count; i++)
-		text_printf(why, " %s", known[i]);
+struct reader {
+	struct policy *p;
+	const struct policy_doc *doc;
+	struct text *why;
+	const cJSON *bad; /* what was wrong */
+	bool tighten; /* only what takes away is understood */
+};
+
+static int fail(struct reader *r, const cJSON *bad, const char *message)
+{
+	r->bad = bad;
+	if (message)
+		text_add(r->why, message);
 	return -EINVAL;
 }
 
-static int check_keys(const cJSON *json, const char *where, const char *const *known, size_t count,
-		      struct text *why)
+static const cJSON *get(const cJSON *json, const char *key)
+{
+	return cJSON_GetObjectItemCaseSensitive(json, key);
+}
+
+static int fail_key(struct reader *r, const cJSON *bad, const char *where, const char *const *known,
+		    size_t count)
+{
+	const char *nearest = text_nearest(bad->string, known, count);
+
+	text_printf(r->why, "%s has no \"", where);
+	text_add_safe(r->why, bad->string, strlen(bad->string));
+	text_add(r->why, "\"");
+	if (nearest)
+		text_printf(r->why, "; did you mean \"%s\"?", nearest);
+	text_add(r->why, nearest ? " It has" : "; it has");
+	for (size_t i = 0; i < count; i++)
+		text_printf(r->why, " %s", known[i]);
+	return fail(r, bad, NULL);
+}
+
+static int check_keys(struct reader *r, const cJSON *json, const char *where,
+		      const char *const *known, size_t count)
 {
 	if (!cJSON_IsObject(json)) {
-		text_printf(why, "%s must be an object", where);
-		return -EINVAL;
+		text_printf(r->why, "%s must be an object", where);
+		return fail(r, json, NULL);
 	}
 	for (const cJSON *p = json->child; p; p = p->next) {
 		bool hit = false;
@@ -45,10 +85,24 @@ static int check_keys(const cJSON *json, const char *where, const char *const *k
 		for (size_t i = 0; i < count; i++)
 			hit |= strcmp(p->string, known[i]) == 0;
 		if (!hit)
-			return fail_key(where, p->string, known, count, why);
+			return fail_key(r, p, where, known, count);
 	}
 	return 0;
 }
+
+/* A policy of the workspace names something that only its owner may give. */
+static int check_gives(struct reader *r, const cJSON *value, const char *what)
+{
+	if (!r->tighten || !value)
+		return 0;
+	text_printf(r->why,
+		    "\"%s\" gives more than the session has: a policy in a workspace may only "
+		    "take away (limits, files.hide, files.protect, exec.deny, syscalls.deny, ask)",
+		    what);
+	return fail(r, value, NULL);
+}
+
+/* --- limits ------------------------------------------------------------------------ */
 
 static int set_limit(struct policy *p, const cJSON *value, struct text *why)
 {
@@ -77,16 +131,19 @@ static bool is_lower(const struct policy *a, const struct policy *b)
 	       (y->file_bytes == 0 || (x->file_bytes > 0 && x->file_bytes <= y->file_bytes));
 }
 
-int policy_read_limits(struct policy *p, const cJSON *limits, bool only_lower, struct text *why)
+static int read_limits(struct policy *p, const cJSON *limits, bool only_lower, struct text *why,
+		       const cJSON **ret_bad)
 {
 	struct policy before = *p;
 	int r = 0;
 
+	*ret_bad = limits;
 	if (!cJSON_IsObject(limits)) {
 		text_add(why, "\"limits\" must be an object");
 		return -EINVAL;
 	}
 	for (const cJSON *v = limits->child; v && r == 0; v = v->next) {
+		*ret_bad = v;
 		r = set_limit(p, v, why);
 		if (r == 0 && only_lower && !is_lower(p, &before)) {
 			text_printf(why,
@@ -97,6 +154,112 @@ int policy_read_limits(struct policy *p, const cJSON *limits, bool only_lower, s
 	}
 	return r;
 }
+
+int policy_read_limits(struct policy *p, const cJSON *limits, bool only_lower, struct text *why)
+{
+	const cJSON *bad;
+
+	return read_limits(p, limits, only_lower, why, &bad);
+}
+
+/* --- lists -------------------------------------------------------------------------- */
+
+static int check_entry(struct reader *r, enum policy_list_name name, const cJSON *v)
+{
+	const char *s = v->valuestring;
+	const char *names[WATCH_SYSCALLS];
+	const char *nearest;
+
+	switch (name) {
+	case POLICY_SYSCALL_ALLOW:
+	case POLICY_SYSCALL_DENY:
+		if (profile_syscall_number(s) >= 0)
+			return 0;
+		for (int i = 0; i < WATCH_SYSCALLS; i++)
+			names[i] = profile_syscall_name(i);
+		nearest = text_nearest(s, names, WATCH_SYSCALLS);
+		text_add(r->why, "there is no system call \"");
+		text_add_safe(r->why, s, strlen(s));
+		text_printf(r->why, nearest ? "\"; did you mean \"%s\"?" : "\" here", nearest);
+		return fail(r, v, NULL);
+	case POLICY_WRITE:
+	case POLICY_PROTECT:
+		if (s[0] && strlen(s) <= POLICY_GLOB_MAX && !strstr(s, ".."))
+			return 0;
+		return fail(r, v,
+			    "a pattern is of the workspace: \".env\", \"/ci/**\", \"**/*.pem\"; "
+			    "it has no \"..\" and at most 255 characters");
+	case POLICY_HIDE:
+		if (s[0] && s[0] != '/' && strlen(s) <= POLICY_GLOB_MAX && !strstr(s, ".."))
+			return 0;
+		break;
+	default:
+		break;
+	}
+	if (path_is_plain(s) && !strpbrk(s, "*?"))
+		return 0;
+	text_printf(r->why,
+		    "an entry of %s is an absolute path without \"..\" and without wildcards",
+		    policy_list_names[name]);
+	return fail(r, v,
+		    name == POLICY_HIDE ? ", or a name of the workspace like \".env\"" : NULL);
+}
+
+static int add_item(struct reader *r, enum policy_list_name name, const cJSON *v)
+{
+	struct policy_list *l = &r->p->lists[name];
+	AUTO_TEXT from = { 0 };
+	struct policy_item *more;
+
+	for (size_t i = 0; i < l->count; i++)
+		if (strcmp(l->at[i].text, v->valuestring) == 0)
+			return 0;
+	if (l->count == POLICY_LIST_MAX) {
+		text_printf(r->why, "%s has more than %d entries", policy_list_names[name],
+			    POLICY_LIST_MAX);
+		return fail(r, v, NULL);
+	}
+	more = realloc(l->at, (l->count + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	l->at = more;
+	policy_doc_say_where(r->doc, v, &from);
+	if (from.len >= 2)
+		from.at[from.len - 2] = '\0'; /* without its ": " */
+	l->at[l->count] = (struct policy_item){ strdup(v->valuestring), strdup(from.at) };
+	if (!l->at[l->count].text || !l->at[l->count].from)
+		return -ENOMEM;
+	l->count++;
+	return 0;
+}
+
+static int read_list(struct reader *r, const cJSON *parent, const char *key,
+		     enum policy_list_name name)
+{
+	const cJSON *list = get(parent, key);
+	const cJSON *v;
+	int e = 0;
+
+	if (!list)
+		return 0;
+	if (!cJSON_IsArray(list)) {
+		text_printf(r->why, "\"%s\" is a list", policy_list_names[name]);
+		return fail(r, list, NULL);
+	}
+	cJSON_ArrayForEach (v, list) {
+		if (e == 0 && !cJSON_IsString(v)) {
+			text_printf(r->why, "\"%s\" holds strings", policy_list_names[name]);
+			e = fail(r, v, NULL);
+		}
+		if (e == 0)
+			e = check_entry(r, name, v);
+		if (e == 0)
+			e = add_item(r, name, v);
+	}
+	return e;
+}
+
+/* --- the members ----------------------------------------------------------------------- */
 
 static int add_own_env(struct policy *p, const char *item, struct text *why)
 {
@@ -110,69 +273,63 @@ static int add_own_env(struct policy *p, const char *item, struct text *why)
 	return r;
 }
 
-static int read_env(struct policy *p, const cJSON *env, struct text *why)
+static int read_env(struct reader *r, const cJSON *env)
 {
 	static const char *const known[] = { "pass", "set" };
-	const cJSON *pass = cJSON_GetObjectItemCaseSensitive(env, "pass");
-	const cJSON *set = cJSON_GetObjectItemCaseSensitive(env, "set");
+	const cJSON *pass = get(env, "pass"), *set = get(env, "set");
 	const cJSON *v;
-	int r = check_keys(env, "\"env\"", known, ARRAY_SIZE(known), why);
+	int e = check_gives(r, env, "env");
 
-	if (r == 0 && ((pass && !cJSON_IsArray(pass)) || (set && !cJSON_IsObject(set)))) {
-		text_add(why, "\"env\" is {\"pass\": [names], \"set\": {name: value}}");
-		return -EINVAL;
-	}
+	if (e == 0)
+		e = check_keys(r, env, "\"env\"", known, ARRAY_SIZE(known));
+	if (e == 0 && ((pass && !cJSON_IsArray(pass)) || (set && !cJSON_IsObject(set))))
+		return fail(r, env, "\"env\" is {\"pass\": [names], \"set\": {name: value}}");
 	cJSON_ArrayForEach (v, pass) {
-		if (r == 0 && !cJSON_IsString(v)) {
-			text_add(why, "\"env.pass\" holds names");
-			r = -EINVAL;
-		}
-		if (r == 0)
-			r = add_own_env(p, v->valuestring, why);
+		if (e == 0 && !cJSON_IsString(v))
+			e = fail(r, v, "\"env.pass\" holds names");
+		if (e == 0 && add_own_env(r->p, v->valuestring, r->why) < 0)
+			e = fail(r, v, NULL);
 	}
 	cJSON_ArrayForEach (v, set) {
 		AUTO_TEXT item = { 0 };
 
-		if (r == 0 && !cJSON_IsString(v)) {
-			text_add(why, "\"env.set\" holds strings");
-			r = -EINVAL;
-		}
-		if (r < 0)
+		if (e == 0 && !cJSON_IsString(v))
+			e = fail(r, v, "\"env.set\" holds strings");
+		if (e < 0)
 			continue;
 		text_printf(&item, "%s=%s", v->string, v->valuestring);
-		r = add_own_env(p, item.at, why);
+		if (add_own_env(r->p, item.at, r->why) < 0)
+			e = fail(r, v, NULL);
 	}
-	return r;
+	return e;
 }
 
-static int read_ask(struct policy *p, const cJSON *ask, struct text *why)
+static int read_ask(struct reader *r, const cJSON *ask)
 {
 	static const char *const known[] = { "tool", "program", "argv" };
+	struct policy *p = r->p;
 	const cJSON *rule;
 
-	if (!cJSON_IsArray(ask)) {
-		text_add(why, "\"ask\" is a list of rules");
-		return -EINVAL;
-	}
+	if (!cJSON_IsArray(ask))
+		return fail(r, ask, "\"ask\" is a list of rules");
 	cJSON_ArrayForEach (rule, ask) {
 		struct policy_ask *a = &p->ask[p->ask_count];
 		char **into[] = { &a->tool, &a->program, &a->argv };
-		int r = check_keys(rule, "a rule of \"ask\"", known, ARRAY_SIZE(known), why);
+		int e = check_keys(r, rule, "a rule of \"ask\"", known, ARRAY_SIZE(known));
 
-		if (r < 0)
-			return r;
-		if (p->ask_count == POLICY_ASK_MAX || !rule->child) {
-			text_add(why, rule->child ? "\"ask\" has too many rules"
-						  : "a rule of \"ask\" must say something");
-			return -EINVAL;
-		}
+		if (e < 0)
+			return e;
+		if (p->ask_count == POLICY_ASK_MAX || !rule->child)
+			return fail(r, rule,
+				    rule->child ? "\"ask\" has too many rules"
+						: "a rule of \"ask\" must say something");
 		p->ask_count++;
 		for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-			const cJSON *v = cJSON_GetObjectItemCaseSensitive(rule, known[i]);
+			const cJSON *v = get(rule, known[i]);
 
 			if (v && !cJSON_IsString(v)) {
-				text_printf(why, "\"%s\" of a rule is a string", known[i]);
-				return -EINVAL;
+				text_printf(r->why, "\"%s\" of a rule is a string", known[i]);
+				return fail(r, v, NULL);
 			}
 			*into[i] = v ? strdup(v->valuestring) : NULL;
 			if (v && !*into[i])
@@ -182,167 +339,229 @@ static int read_ask(struct policy *p, const cJSON *ask, struct text *why)
 	return 0;
 }
 
-static int read_files(struct policy *p, const cJSON *files, struct text *why)
+static int read_tree(struct reader *r, const cJSON *tree)
 {
-	static const char *const known[] = { "commit" };
-	const cJSON *commit = cJSON_GetObjectItemCaseSensitive(files, "commit");
-	int r = check_keys(files, "\"files\"", known, ARRAY_SIZE(known), why);
+	if (!tree)
+		return 0;
+	if (!cJSON_IsString(tree) || !path_is_plain(tree->valuestring))
+		return fail(r, tree,
+			    "\"files.root\" is the absolute path of a directory that "
+			    "holds a system's files, instead of the machine's");
+	free(r->p->tree);
+	r->p->tree = strdup(tree->valuestring);
+	return r->p->tree ? 0 : -ENOMEM;
+}
 
-	if (r < 0 || !commit)
-		return r;
+static int read_files(struct reader *r, const cJSON *files)
+{
+	static const char *const known[] = { "read", "hide", "write", "protect", "commit", "root" };
+	static const char *const gives[] = { "read", "write", "commit", "root" };
+	const cJSON *commit = get(files, "commit");
+	int e = check_keys(r, files, "\"files\"", known, ARRAY_SIZE(known));
+
+	for (size_t i = 0; e == 0 && i < ARRAY_SIZE(gives); i++)
+		e = check_gives(r, get(files, gives[i]), gives[i]);
+	if (e == 0)
+		e = read_list(r, files, "read", POLICY_READ);
+	if (e == 0)
+		e = read_list(r, files, "hide", POLICY_HIDE);
+	if (e == 0)
+		e = read_list(r, files, "write", POLICY_WRITE);
+	if (e == 0)
+		e = read_list(r, files, "protect", POLICY_PROTECT);
+	if (e == 0)
+		e = read_tree(r, get(files, "root"));
+	if (e < 0 || !commit)
+		return e;
 	for (int i = POLICY_COMMIT_OPERATOR; i <= POLICY_COMMIT_AUTO; i++)
 		if (cJSON_IsString(commit) &&
 		    strcmp(commit->valuestring, policy_commit_names[i]) == 0) {
-			p->commit = (enum policy_commit)i;
+			r->p->commit = (enum policy_commit)i;
 			return 0;
 		}
-	text_add(why, "\"files.commit\" is \"operator\", \"agent\" or \"auto\"");
-	return -EINVAL;
+	return fail(r, commit, "\"files.commit\" is \"operator\", \"agent\" or \"auto\"");
 }
 
-int policy_read_json(struct policy *p, const cJSON *json, struct text *why)
+static int set_profile(struct reader *r, const cJSON *v, const struct policy_doc *doc)
 {
-	static const char *const known[] = { "limits",           "env", "ask", "files",
-					     "approval_timeout", "root" };
-	const cJSON *limits = cJSON_GetObjectItemCaseSensitive(json, "limits");
-	const cJSON *env = cJSON_GetObjectItemCaseSensitive(json, "env");
-	const cJSON *ask = cJSON_GetObjectItemCaseSensitive(json, "ask");
-	const cJSON *files = cJSON_GetObjectItemCaseSensitive(json, "files");
-	const cJSON *timeout = cJSON_GetObjectItemCaseSensitive(json, "approval_timeout");
-	const cJSON *root = cJSON_GetObjectItemCaseSensitive(json, "root");
-	int r = check_keys(json, "a policy", known, ARRAY_SIZE(known), why);
+	AUTO_TEXT from = { 0 };
 
-	if (r == 0 && limits)
-		r = policy_read_limits(p, limits, false, why);
-	if (r == 0 && env)
-		r = read_env(p, env, why);
-	if (r == 0 && ask)
-		r = read_ask(p, ask, why);
-	if (r == 0 && files)
-		r = read_files(p, files, why);
-	if (r == 0 && timeout &&
-	    (!cJSON_IsString(timeout) ||
-	     text_parse_duration(timeout->valuestring, &p->approval_ns) < 0 ||
-	     p->approval_ns == 0)) {
-		text_add(why, "\"approval_timeout\" is a time like \"5m\"");
-		r = -EINVAL;
-	}
-	if (r == 0 && root && !cJSON_IsBool(root)) {
-		text_add(why, "\"root\" is true or false");
-		r = -EINVAL;
-	}
-	if (r == 0 && root)
-		p->as_root = cJSON_IsTrue(root);
-	return r;
+	cJSON_Delete(r->p->profile);
+	free(r->p->profile_from);
+	policy_doc_say_where(doc, v, &from);
+	if (from.len >= 2)
+		from.at[from.len - 2] = '\0';
+	r->p->profile = cJSON_Duplicate(v, true);
+	r->p->profile_from = strdup(from.at);
+	return r->p->profile && r->p->profile_from ? 0 : -ENOMEM;
 }
 
-static void add_ask(const struct policy *p, struct text *out)
+/* A file beside the policy. Its own mistakes are named with its own lines. */
+static int open_profile(struct reader *r, const cJSON *v)
 {
-	text_add(out, ",\"ask\":[");
-	for (size_t i = 0; i < p->ask_count; i++) {
-		const struct policy_ask *a = &p->ask[i];
-		const char *const keys[] = { "tool", "program", "argv" };
-		const char *const values[] = { a->tool, a->program, a->argv };
-		bool first = true;
+	AUTO_MEM char *beside = strdup(r->doc->name);
+	AUTO_TEXT path = { 0 };
+	struct policy_doc doc;
+	int e;
 
-		text_add(out, i ? ",{" : "{");
-		for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
-			if (!values[k])
-				continue;
-			text_printf(out, "%s\"%s\":", first ? "" : ",", keys[k]);
-			text_add_json(out, values[k], strlen(values[k]));
-			first = false;
-		}
-		text_add(out, "}");
-	}
-	text_add(out, "]");
+	if (v->valuestring[0] != '/' && beside)
+		text_printf(&path, "%s/", dirname(beside));
+	text_add(&path, v->valuestring);
+	e = policy_doc_open(&doc, path.at, 0, r->why);
+	if (e < 0)
+		return fail(r, v, NULL);
+	e = set_profile(r, doc.json, &doc);
+	policy_doc_done(&doc);
+	return e;
 }
 
-void policy_add_json(const struct policy *p, struct text *out)
+static int read_profile(struct reader *r, const cJSON *v)
 {
-	const struct sb_limits *l = &p->limits;
-	bool first = true;
+	int e = check_gives(r, v, "syscalls.profile");
 
-	text_printf(out,
-		    "{\"limits\":{\"wall\":\"%llums\",\"cpu\":\"%llums\",\"cpus\":\"%u.%03u\","
-		    "\"memory\":\"%llu\",\"tmp\":\"%llu\",\"output\":\"%llu\",\"pids\":%u,"
-		    "\"open_files\":%u",
-		    (unsigned long long)(p->wall_ns / 1000000u),
-		    (unsigned long long)(p->cpu_ns / 1000000u), l->cpu_milli / 1000,
-		    l->cpu_milli % 1000, (unsigned long long)l->memory_bytes,
-		    (unsigned long long)l->tmp_bytes, (unsigned long long)p->output_bytes, l->pids,
-		    l->open_files);
-	if (l->file_bytes > 0)
-		text_printf(out, ",\"file\":\"%llu\"", (unsigned long long)l->file_bytes);
-	text_add(out, "},\"env\":{\"pass\":[");
-	for (size_t i = 0; i < p->env_count; i++) {
-		if (strchr(p->env[i], '='))
-			continue;
-		text_add(out, first ? "" : ",");
-		text_add_json(out, p->env[i], strlen(p->env[i]));
-		first = false;
+	if (!v || e < 0)
+		return e;
+	if (cJSON_IsString(v) && strcmp(v->valuestring, "default") == 0) {
+		cJSON_Delete(r->p->profile);
+		r->p->profile = NULL;
+		return 0;
 	}
-	text_add(out, "],\"set\":{");
-	first = true;
-	for (size_t i = 0; i < p->env_count; i++) {
-		const char *equals = strchr(p->env[i], '=');
-
-		if (!equals)
-			continue;
-		text_add(out, first ? "" : ",");
-		text_add_json(out, p->env[i], (size_t)(equals - p->env[i]));
-		text_add(out, ":");
-		text_add_json(out, equals + 1, strlen(equals + 1));
-		first = false;
-	}
-	text_add(out, "}}");
-	add_ask(p, out);
-	text_printf(out,
-		    ",\"files\":{\"commit\":\"%s\"},\"approval_timeout\":\"%llums\",\"root\":%s}",
-		    policy_commit_names[p->commit], (unsigned long long)(p->approval_ns / 1000000u),
-		    p->as_root ? "true" : "false");
+	if (cJSON_IsString(v))
+		e = open_profile(r, v);
+	else if (cJSON_IsObject(v))
+		e = set_profile(r, v, r->doc);
+	else
+		return fail(r, v,
+			    "\"syscalls.profile\" is \"default\", or a file in the format that "
+			    "container engines use for seccomp");
+	if (e == 0 && profile_check_json(r->p->profile, r->why) < 0)
+		return fail(r, v, NULL);
+	return e;
 }
 
-static bool program_is(const char *rule, const char *word)
+static int read_syscalls(struct reader *r, const cJSON *syscalls)
 {
-	const char *slash = strrchr(word, '/');
+	static const char *const known[] = { "profile", "allow", "deny" };
+	int e = check_keys(r, syscalls, "\"syscalls\"", known, ARRAY_SIZE(known));
 
-	return strcmp(rule, word) == 0 || (slash && strcmp(rule, slash + 1) == 0);
+	if (e == 0)
+		e = read_profile(r, get(syscalls, "profile"));
+	if (e == 0)
+		e = check_gives(r, get(syscalls, "allow"), "syscalls.allow");
+	if (e == 0)
+		e = read_list(r, syscalls, "allow", POLICY_SYSCALL_ALLOW);
+	return e == 0 ? read_list(r, syscalls, "deny", POLICY_SYSCALL_DENY) : e;
 }
 
-const struct policy_ask *policy_find_ask(const struct policy *p, const char *tool,
-					 const char *const *argv)
+static int read_exec(struct reader *r, const cJSON *exec)
 {
-	AUTO_TEXT words = { 0 };
+	static const char *const known[] = { "deny" };
+	int e = check_keys(r, exec, "\"exec\"", known, ARRAY_SIZE(known));
 
-	for (const char *const *a = argv; *a; a++) {
-		text_add(&words, a == argv ? "" : " ");
-		text_add(&words, *a);
-	}
-	for (size_t i = 0; i < p->ask_count; i++) {
-		const struct policy_ask *a = &p->ask[i];
-
-		if (a->tool && fnmatch(a->tool, tool, 0) != 0)
-			continue;
-		if (a->program && !program_is(a->program, argv[0]))
-			continue;
-		/* what cannot be looked at is asked about */
-		if (a->argv && !words.failed && fnmatch(a->argv, words.at, 0) != 0)
-			continue;
-		return a;
-	}
-	return NULL;
+	return e == 0 ? read_list(r, exec, "deny", POLICY_EXEC_DENY) : e;
 }
 
-void policy_done(struct policy *p)
+static int read_network(struct reader *r, const cJSON *network)
 {
-	for (size_t i = 0; i < p->env_count; i++)
-		if (p->env_is_own[i])
-			free((char *)(uintptr_t)p->env[i]);
-	for (size_t i = 0; i < p->ask_count; i++) {
-		free(p->ask[i].tool);
-		free(p->ask[i].program);
-		free(p->ask[i].argv);
+	static const char *const known[] = { "mode" };
+	const cJSON *mode = get(network, "mode");
+	int e = check_keys(r, network, "\"network\"", known, ARRAY_SIZE(known));
+
+	if (e < 0 || !mode)
+		return e;
+	if (cJSON_IsString(mode) && strcmp(mode->valuestring, "none") == 0)
+		return 0;
+	return fail(r, mode, "\"network.mode\" is \"none\": this version opens no other network");
+}
+
+static int read_loss(struct reader *r, const cJSON *v)
+{
+	if (cJSON_IsString(v) && strcmp(v->valuestring, "kill") == 0)
+		return 0;
+	return fail(r, v, "\"on_supervisor_loss\" is \"kill\": nothing else is in force here");
+}
+
+static int read_member_limits(struct reader *r, const cJSON *limits)
+{
+	return read_limits(r->p, limits, r->tighten, r->why, &r->bad) < 0 ? -EINVAL : 0;
+}
+
+static int read_timeout(struct reader *r, const cJSON *timeout)
+{
+	int e = check_gives(r, timeout, "approval_timeout");
+
+	if (e == 0 && (!cJSON_IsString(timeout) ||
+		       text_parse_duration(timeout->valuestring, &r->p->approval_ns) < 0 ||
+		       r->p->approval_ns == 0))
+		e = fail(r, timeout, "\"approval_timeout\" is a time like \"5m\"");
+	return e;
+}
+
+static int read_root(struct reader *r, const cJSON *root)
+{
+	int e = check_gives(r, root, "root");
+
+	if (e < 0)
+		return e;
+	if (!cJSON_IsBool(root))
+		return fail(r, root, "\"root\" is true or false: whether the user inside is root");
+	r->p->as_root = cJSON_IsTrue(root);
+	return 0;
+}
+
+static int read_extends(struct reader *r, const cJSON *v)
+{
+	return check_gives(r, v, "extends"); /* done before: see policy_read() */
+}
+
+static int read_members(struct reader *r)
+{
+	static const struct {
+		const char *key;
+		int (*read)(struct reader *r, const cJSON *v);
+	} members[] = {
+		{ "extends", read_extends },
+		{ "files", read_files },
+		{ "network", read_network },
+		{ "syscalls", read_syscalls },
+		{ "exec", read_exec },
+		{ "limits", read_member_limits },
+		{ "env", read_env },
+		{ "ask", read_ask },
+		{ "approval_timeout", read_timeout },
+		{ "root", read_root },
+		{ "on_supervisor_loss", read_loss },
+	};
+	const char *known[ARRAY_SIZE(members)];
+	int e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		known[i] = members[i].key;
+	e = check_keys(r, r->doc->json, "a policy", known, ARRAY_SIZE(known));
+	for (size_t i = 0; e == 0 && i < ARRAY_SIZE(members); i++) {
+		const cJSON *v = get(r->doc->json, members[i].key);
+
+		if (v)
+			e = members[i].read(r, v);
 	}
-	p->env_count = p->ask_count = 0;
+	return e;
+}
+
+int policy_read_members(struct policy *p, const struct policy_doc *doc, bool only_tighten,
+			struct text *why)
+{
+	AUTO_TEXT message = { 0 };
+	struct reader r = { .p = p, .doc = doc, .why = &message, .tighten = only_tighten };
+	int e = read_members(&r);
+
+	if (e == -ENOMEM)
+		text_add(&message, strerror(ENOMEM));
+	if (e < 0) {
+		policy_doc_say_where(doc, r.bad, why);
+		text_add_n(why, message.at ? message.at : "", message.len);
+		if (policy_doc_line(doc, r.bad) > 0 && r.bad->string &&
+		    !strstr(message.at ? message.at : "", r.bad->string))
+			text_printf(why, " (\"%s\")", r.bad->string);
+	}
+	return e;
 }

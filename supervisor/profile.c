@@ -31,6 +31,9 @@
 #include "bpf/event.h"
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "supervisor/engine.h"
+#include "supervisor/policy.h"
+#include "supervisor/profile_allowed.h"
 
 /* clone(2) flags that make a namespace; CLONE_NEWTIME is not among them: its
  * bit is part of the exit signal here. */
@@ -41,296 +44,17 @@
 /* The last call this list was checked against (Linux 6.12: mseal 462). */
 #define NEWEST_KNOWN 462
 
-static const char *const allowed[] = {
-	"accept",
-	"accept4",
-	"access",
-	"alarm",
-	"arch_prctl",
-	"bind",
-	"brk",
-	"cachestat",
-	"capget",
-	"capset",
-	"chdir",
-	"chmod",
-	"chown",
-	"clock_getres",
-	"clock_gettime",
-	"clock_nanosleep",
-	"close",
-	"close_range",
-	"connect",
-	"copy_file_range",
-	"creat",
-	"dup",
-	"dup2",
-	"dup3",
-	"epoll_create",
-	"epoll_create1",
-	"epoll_ctl",
-	"epoll_ctl_old",
-	"epoll_pwait",
-	"epoll_pwait2",
-	"epoll_wait",
-	"epoll_wait_old",
-	"eventfd",
-	"eventfd2",
-	"execve",
-	"execveat",
-	"exit",
-	"exit_group",
-	"faccessat",
-	"faccessat2",
-	"fadvise64",
-	"fallocate",
-	"fchdir",
-	"fchmod",
-	"fchmodat",
-	"fchmodat2",
-	"fchown",
-	"fchownat",
-	"fcntl",
-	"fdatasync",
-	"fgetxattr",
-	"flistxattr",
-	"flock",
-	"fork",
-	"fremovexattr",
-	"fsetxattr",
-	"fstat",
-	"fstatfs",
-	"fsync",
-	"ftruncate",
-	"futex",
-	"futex_requeue",
-	"futex_wait",
-	"futex_waitv",
-	"futex_wake",
-	"futimesat",
-	"getcpu",
-	"getcwd",
-	"getdents",
-	"getdents64",
-	"getegid",
-	"geteuid",
-	"getgid",
-	"getgroups",
-	"getitimer",
-	"getpeername",
-	"getpgid",
-	"getpgrp",
-	"getpid",
-	"getppid",
-	"getpriority",
-	"getrandom",
-	"getresgid",
-	"getresuid",
-	"getrlimit",
-	"get_robust_list",
-	"getrusage",
-	"getsid",
-	"getsockname",
-	"getsockopt",
-	"get_thread_area",
-	"gettid",
-	"gettimeofday",
-	"getuid",
-	"getxattr",
-	"inotify_add_watch",
-	"inotify_init",
-	"inotify_init1",
-	"inotify_rm_watch",
-	"ioprio_get",
-	"ioprio_set",
-	"kill",
-	"landlock_add_rule",
-	"landlock_create_ruleset",
-	"landlock_restrict_self",
-	"lchown",
-	"lgetxattr",
-	"link",
-	"linkat",
-	"listen",
-	"listxattr",
-	"llistxattr",
-	"lremovexattr",
-	"lseek",
-	"lsetxattr",
-	"lstat",
-	"madvise",
-	"membarrier",
-	"memfd_create",
-	"mincore",
-	"mkdir",
-	"mkdirat",
-	"mlock",
-	"mlock2",
-	"mlockall",
-	"mmap",
-	"mprotect",
-	"mq_getsetattr",
-	"mq_notify",
-	"mq_open",
-	"mq_timedreceive",
-	"mq_timedsend",
-	"mq_unlink",
-	"mremap",
-	"msgctl",
-	"msgget",
-	"msgrcv",
-	"msgsnd",
-	"msync",
-	"munlock",
-	"munlockall",
-	"munmap",
-	"nanosleep",
-	"newfstatat",
-	"open",
-	"openat",
-	"openat2",
-	"pause",
-	"pidfd_open",
-	"pidfd_send_signal",
-	"pipe",
-	"pipe2",
-	"pkey_alloc",
-	"pkey_free",
-	"pkey_mprotect",
-	"poll",
-	"ppoll",
-	"prctl",
-	"pread64",
-	"preadv",
-	"preadv2",
-	"prlimit64",
-	"pselect6",
-	"pwrite64",
-	"pwritev",
-	"pwritev2",
-	"read",
-	"readahead",
-	"readlink",
-	"readlinkat",
-	"readv",
-	"recvfrom",
-	"recvmmsg",
-	"recvmsg",
-	"remap_file_pages",
-	"removexattr",
-	"rename",
-	"renameat",
-	"renameat2",
-	"restart_syscall",
-	"rmdir",
-	"rseq",
-	"rt_sigaction",
-	"rt_sigpending",
-	"rt_sigprocmask",
-	"rt_sigqueueinfo",
-	"rt_sigreturn",
-	"rt_sigsuspend",
-	"rt_sigtimedwait",
-	"rt_tgsigqueueinfo",
-	"sched_getaffinity",
-	"sched_getattr",
-	"sched_getparam",
-	"sched_get_priority_max",
-	"sched_get_priority_min",
-	"sched_getscheduler",
-	"sched_rr_get_interval",
-	"sched_setaffinity",
-	"sched_setattr",
-	"sched_setparam",
-	"sched_setscheduler",
-	"sched_yield",
-	"seccomp",
-	"select",
-	"semctl",
-	"semget",
-	"semop",
-	"semtimedop",
-	"sendfile",
-	"sendmmsg",
-	"sendmsg",
-	"sendto",
-	"setfsgid",
-	"setfsuid",
-	"setgid",
-	"setgroups",
-	"setitimer",
-	"setpgid",
-	"setpriority",
-	"setregid",
-	"setresgid",
-	"setresuid",
-	"setreuid",
-	"setrlimit",
-	"set_robust_list",
-	"setsid",
-	"setsockopt",
-	"set_thread_area",
-	"set_tid_address",
-	"setuid",
-	"setxattr",
-	"shmat",
-	"shmctl",
-	"shmdt",
-	"shmget",
-	"shutdown",
-	"sigaltstack",
-	"signalfd",
-	"signalfd4",
-	"socketpair",
-	"splice",
-	"stat",
-	"statfs",
-	"statx",
-	"symlink",
-	"symlinkat",
-	"sync",
-	"sync_file_range",
-	"syncfs",
-	"sysinfo",
-	"tee",
-	"tgkill",
-	"time",
-	"timer_create",
-	"timer_delete",
-	"timerfd_create",
-	"timerfd_gettime",
-	"timerfd_settime",
-	"timer_getoverrun",
-	"timer_gettime",
-	"timer_settime",
-	"times",
-	"tkill",
-	"truncate",
-	"umask",
-	"uname",
-	"unlink",
-	"unlinkat",
-	"utime",
-	"utimensat",
-	"utimes",
-	"vfork",
-	"vmsplice",
-	"wait4",
-	"waitid",
-	"write",
-	"writev",
-};
-
 #define X32_SYSCALL_BIT 0x40000000u
-/* The head and a dozen instructions for each rule that looks at an argument. */
-#define FRONT_MAX 128
+/* The head, a dozen instructions for each rule that looks at an argument, and three for
+ * each whole call that a policy or an engine's profile makes one of. */
+#define FRONT_MAX 2048
 
 /* Socket families a tool may open: anything else answers EAFNOSUPPORT. */
 static const int families[] = { AF_UNIX, AF_INET, AF_INET6 };
 
-#define WHOLE(name, e, because)                                 \
-	{                                                       \
-		name, e, because, -1, 0, 0, PROFILE_EQUAL, NULL \
+#define WHOLE(name, e, because)                                                                \
+	{                                                                                      \
+		.syscall = name, .error = e, .why = because, .arg = -1, .match = PROFILE_EQUAL \
 	}
 
 static const char mount_why[] = "mounts belong to the sandbox; a tool may not change them";
@@ -345,7 +69,8 @@ static const char uring_why[] = "io_uring does system calls that no filter and n
 static const struct profile_rule rules[] = {
 	/* memory holds its flags, which no filter can read: libc then uses clone */
 	WHOLE("clone3", ENOSYS, "its flags cannot be checked; C libraries use clone(2) instead"),
-	{ "clone", EPERM, namespace_why, 0, CLONE_NEW_ANY, 0, PROFILE_ANY_BIT, "a namespace flag" },
+	{ "clone", EPERM, namespace_why, 0, CLONE_NEW_ANY, 0, PROFILE_ANY_BIT, "a namespace flag",
+	  NULL, 0 },
 	WHOLE("unshare", EPERM, namespace_why),
 	WHOLE("setns", EPERM, namespace_why),
 	WHOLE("chroot", EPERM, namespace_why),
@@ -410,64 +135,90 @@ static const struct profile_rule rules[] = {
 	WHOLE("get_mempolicy", EPERM, "memory placement is the machine's"),
 	WHOLE("migrate_pages", EPERM, "memory placement is the machine's"),
 	WHOLE("move_pages", EPERM, "memory placement is the machine's"),
-	{ "mknod", EPERM, device_why, 1, 0xf000, S_IFCHR, PROFILE_EQUAL, "a character device" },
-	{ "mknod", EPERM, device_why, 1, 0xf000, S_IFBLK, PROFILE_EQUAL, "a block device" },
-	{ "mknodat", EPERM, device_why, 2, 0xf000, S_IFCHR, PROFILE_EQUAL, "a character device" },
-	{ "mknodat", EPERM, device_why, 2, 0xf000, S_IFBLK, PROFILE_EQUAL, "a block device" },
+	{ "mknod", EPERM, device_why, 1, 0xf000, S_IFCHR, PROFILE_EQUAL, "a character device", NULL,
+	  0 },
+	{ "mknod", EPERM, device_why, 1, 0xf000, S_IFBLK, PROFILE_EQUAL, "a block device", NULL,
+	  0 },
+	{ "mknodat", EPERM, device_why, 2, 0xf000, S_IFCHR, PROFILE_EQUAL, "a character device",
+	  NULL, 0 },
+	{ "mknodat", EPERM, device_why, 2, 0xf000, S_IFBLK, PROFILE_EQUAL, "a block device", NULL,
+	  0 },
 	{ "ioctl", EPERM, "it types into the terminal as if the user had", 1, 0xffffffff, TIOCSTI,
-	  PROFILE_EQUAL, "TIOCSTI" },
+	  PROFILE_EQUAL, "TIOCSTI", NULL, 0 },
 	{ "ioctl", EPERM, "it types into the terminal as if the user had", 1, 0xffffffff, TIOCLINUX,
-	  PROFILE_EQUAL, "TIOCLINUX" },
+	  PROFILE_EQUAL, "TIOCLINUX", NULL, 0 },
 	{ "ioctl", EPERM, "it loads a line discipline into the machine's kernel", 1, 0xffffffff,
-	  TIOCSETD, PROFILE_EQUAL, "TIOCSETD" },
+	  TIOCSETD, PROFILE_EQUAL, "TIOCSETD", NULL, 0 },
 	{ "socket", EAFNOSUPPORT, "only unix, IPv4 and IPv6 sockets may be opened", 0, 0, 0,
-	  PROFILE_NOT_LISTED, "another family" },
+	  PROFILE_NOT_LISTED, "another family", NULL, 0 },
 	{ "personality", EPERM, "only the standard one may be set", 0, 0, 0, PROFILE_NOT_LISTED,
-	  "another personality" },
+	  "another personality", NULL, 0 },
 };
 
 static const struct profile_rule unlisted = {
-	NULL, EPERM, "it is on no list of the profile", -1, 0, 0, PROFILE_EQUAL, NULL,
+	NULL,
+	EPERM,
+	"it is on no list of the profile",
+	-1,
+	0,
+	0,
+	PROFILE_EQUAL,
+	NULL,
+	"syscalls.default",
+	-1,
 };
 static const struct profile_rule too_new = {
-	NULL, ENOSYS, "it is newer than the profile", -1, 0, 0, PROFILE_EQUAL, NULL,
+	NULL,
+	ENOSYS,
+	"it is newer than the profile",
+	-1,
+	0,
+	0,
+	PROFILE_EQUAL,
+	NULL,
+	"syscalls.default",
+	-1,
 };
 
 /* PER_LINUX, PER_LINUX32 | UNAME26 and the query: what container engines allow. */
 static const uint64_t personalities[] = { 0x0, 0x8, 0x20000, 0x20008, 0xffffffff };
 
-/* What each number of this architecture is; filled once. */
-static struct {
-	char name[40];
-	bool is_allowed;
-	const struct profile_rule *first;
-} by_number[WATCH_SYSCALLS];
-
+/* The names of this architecture's numbers; filled once. */
+static char names[WATCH_SYSCALLS][40];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
-static void fill_by_number(void)
+/* Denied whatever a profile of the container engines says: new namespaces, with which
+ * come all capabilities inside them (an engine has other layers against that), and what
+ * no filter can look into and no watcher sees. syscalls.allow takes one away, by name. */
+static const char *const floor_names[] = {
+	"clone3", "unshare", "setns", "io_uring_setup", "io_uring_enter", "io_uring_register"
+};
+
+/* Without these no tool starts, or none ends. */
+static const char *const needed[] = { "execve", "exit", "exit_group", "rt_sigreturn" };
+
+struct profile {
+	struct profile_rule *rules; /* owned; their texts are not, but for those of a policy */
+	size_t rule_count;
+	int first[WATCH_SYSCALLS]; /* index of the first rule about it, -1: none */
+	bool is_allowed[WATCH_SYSCALLS];
+	bool is_forced[WATCH_SYSCALLS]; /* by syscalls.allow, over an engine's profile */
+	struct engine *engine; /* NULL: ours; owned */
+	struct profile_rule by_engine; /* what it refuses */
+	char **texts; /* owned */
+	size_t text_count;
+};
+
+static void fill_names(void)
 {
 	for (int nr = 0; nr < WATCH_SYSCALLS; nr++) {
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
 
 		if (name)
-			(void)snprintf(by_number[nr].name, sizeof(by_number[nr].name), "%s", name);
+			(void)snprintf(names[nr], sizeof(names[nr]), "%s", name);
 		else
-			(void)snprintf(by_number[nr].name, sizeof(by_number[nr].name), "syscall_%d",
-				       nr);
+			(void)snprintf(names[nr], sizeof(names[nr]), "syscall_%d", nr);
 		free(name);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
-		int nr = profile_syscall_number(allowed[i]);
-
-		if (nr >= 0 && nr < WATCH_SYSCALLS)
-			by_number[nr].is_allowed = true;
-	}
-	for (size_t i = ARRAY_SIZE(rules); i-- > 0;) {
-		int nr = profile_syscall_number(rules[i].syscall);
-
-		if (nr >= 0 && nr < WATCH_SYSCALLS)
-			by_number[nr].first = &rules[i];
 	}
 }
 
@@ -497,14 +248,14 @@ int profile_syscall_number(const char *name)
 
 const char *profile_syscall_name(int nr)
 {
-	(void)pthread_once(&filled, fill_by_number);
+	(void)pthread_once(&filled, fill_names);
 	if (nr < 0 || nr >= WATCH_SYSCALLS)
 		return "unknown";
-	if (strncmp(by_number[nr].name, "syscall_", 8) == 0)
+	if (strncmp(names[nr], "syscall_", 8) == 0)
 		for (size_t i = 0; i < ARRAY_SIZE(newer); i++)
 			if (newer[i].nr == nr)
 				return newer[i].name;
-	return by_number[nr].name;
+	return names[nr];
 }
 
 static bool is_conditional(const struct profile_rule *rule)
@@ -539,36 +290,66 @@ static bool rule_matches(const struct profile_rule *rule, const uint64_t args[6]
 	return true;
 }
 
-const struct profile_rule *profile_explain(int nr, int error, const uint64_t args[6])
+const struct profile_rule *profile_explain(const struct profile *p, int nr, int error,
+					   const uint64_t args[6])
 {
-	(void)pthread_once(&filled, fill_by_number);
+	int refused;
+
 	if (nr < 0 || nr >= WATCH_SYSCALLS)
 		return error == ENOSYS ? &too_new : NULL;
-	for (const struct profile_rule *r = by_number[nr].first; r && r < rules + ARRAY_SIZE(rules);
-	     r++)
-		if (r->error == error && profile_syscall_number(r->syscall) == nr &&
-		    rule_matches(r, args))
-			return r;
-	if (by_number[nr].first || by_number[nr].is_allowed)
+	for (size_t i = p->first[nr] < 0 ? p->rule_count : (size_t)p->first[nr]; i < p->rule_count;
+	     i++)
+		if (p->rules[i].error == error && p->rules[i].nr == nr &&
+		    rule_matches(&p->rules[i], args))
+			return &p->rules[i];
+	if (p->is_forced[nr])
+		return NULL;
+	if (p->engine) {
+		refused = engine_refuses(p->engine, nr, args);
+		return refused && refused == error ? &p->by_engine : NULL;
+	}
+	if (p->first[nr] >= 0 || p->is_allowed[nr])
 		return NULL;
 	if (nr > NEWEST_KNOWN)
 		return error == ENOSYS ? &too_new : NULL;
 	return error == EPERM ? &unlisted : NULL;
 }
 
-void profile_errors(int nr, uint16_t *ret_error, uint16_t *ret_error2)
+void profile_errors(const struct profile *p, int nr, uint16_t *ret_error, uint16_t *ret_error2)
 {
-	(void)pthread_once(&filled, fill_by_number);
 	*ret_error = *ret_error2 = 0;
 	if (nr < 0 || nr >= WATCH_SYSCALLS)
 		return;
 	/* every thread meets this one, and libc goes on: counted, not reported */
-	if (by_number[nr].first && by_number[nr].first->error == ENOSYS)
+	if (p->first[nr] >= 0 && p->rules[p->first[nr]].error == ENOSYS)
 		return;
-	if (by_number[nr].first)
-		*ret_error = (uint16_t)by_number[nr].first->error;
-	else if (!by_number[nr].is_allowed)
+	if (p->first[nr] >= 0)
+		*ret_error = (uint16_t)p->rules[p->first[nr]].error;
+	else if (p->engine && !p->is_forced[nr])
+		engine_errors(p->engine, nr, ret_error, ret_error2);
+	else if (!p->engine && !p->is_allowed[nr])
 		*ret_error = nr > NEWEST_KNOWN ? ENOSYS : EPERM;
+}
+
+const struct profile_rule *profile_verdict(const struct profile *p, int nr, bool *ret_sometimes)
+{
+	static const uint64_t none[6];
+	const struct profile_rule *first = nr >= 0 && nr < WATCH_SYSCALLS && p->first[nr] >= 0
+						   ? &p->rules[p->first[nr]]
+						   : NULL;
+
+	*ret_sometimes = first && is_conditional(first);
+	if (first || nr < 0 || nr >= WATCH_SYSCALLS)
+		return first;
+	if (p->is_forced[nr])
+		return NULL;
+	if (p->engine) {
+		*ret_sometimes = engine_depends(p->engine, nr);
+		return *ret_sometimes || engine_refuses(p->engine, nr, none) ? &p->by_engine : NULL;
+	}
+	if (p->is_allowed[nr])
+		return NULL;
+	return nr > NEWEST_KNOWN ? &too_new : &unlisted;
 }
 
 /*
@@ -618,9 +399,19 @@ static size_t emit_rule(struct sock_filter *f, const struct profile_rule *rule, 
 	return n;
 }
 
+/* A whole call, before an engine's own rules are asked. */
+static size_t emit_whole(struct sock_filter *f, int nr, uint32_t verdict)
+{
+	f[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+					    offsetof(struct seccomp_data, nr));
+	f[1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1);
+	f[2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, verdict);
+	return 3;
+}
+
 /* Arch and x32 are checked by libseccomp's part, too; here so that no number of
  * another architecture meets a rule of this one. */
-static size_t emit_front(struct sock_filter *f)
+static size_t emit_front(const struct profile *p, struct sock_filter *f)
 {
 	static const struct sock_filter head[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
@@ -633,40 +424,52 @@ static size_t emit_front(struct sock_filter *f)
 	size_t n = ARRAY_SIZE(head);
 
 	memcpy(f, head, sizeof(head));
-	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
-		if (is_conditional(&rules[i]))
-			n += emit_rule(f + n, &rules[i], profile_syscall_number(rules[i].syscall));
+	for (size_t i = 0; i < p->rule_count; i++) {
+		const struct profile_rule *rule = &p->rules[i];
+
+		if (is_conditional(rule))
+			n += emit_rule(f + n, rule, rule->nr);
+		else if (p->engine)
+			n += emit_whole(f + n, rule->nr,
+					SECCOMP_RET_ERRNO |
+						((uint32_t)rule->error & SECCOMP_RET_DATA));
+	}
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
+		if (p->is_forced[nr])
+			n += emit_whole(f + n, nr, SECCOMP_RET_ALLOW);
+	must(n <= FRONT_MAX);
 	return n;
 }
 
-static int add_rules(scmp_filter_ctx ctx)
+static int add_rules(const struct profile *p, scmp_filter_ctx ctx)
 {
 	int r = 0;
 
 	for (int nr = 0; r == 0 && nr < WATCH_SYSCALLS; nr++) {
-		const struct profile_rule *rule = by_number[nr].first;
+		const struct profile_rule *rule = p->first[nr] < 0 ? NULL : &p->rules[p->first[nr]];
 
-		if (by_number[nr].is_allowed || (rule && is_conditional(rule)))
+		if (rule && !is_conditional(rule)) {
+			if (rule->error != EPERM)
+				r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint16_t)rule->error), nr,
+						     0);
+		} else if (p->is_allowed[nr] || rule) {
 			r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0);
-		else if (rule && rule->error != EPERM)
-			r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint16_t)rule->error), nr, 0);
-		else if (nr > NEWEST_KNOWN)
+		} else if (nr > NEWEST_KNOWN) {
 			r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), nr, 0);
+		}
 	}
 	return r;
 }
 
-static int export_sealed(scmp_filter_ctx ctx, int *ret_fd)
+static int export_sealed(const struct profile *p, scmp_filter_ctx ctx, int *ret_fd)
 {
 	AUTO_FD fd = memfd_create("glovebox-filter", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	struct sock_filter front[FRONT_MAX];
-	size_t n = emit_front(front);
+	AUTO_MEM struct sock_filter *front = calloc(FRONT_MAX, sizeof(*front));
 	int r;
 
-	must(n <= FRONT_MAX);
-	if (fd < 0)
-		return -errno;
-	r = io_write_all(fd, front, n * sizeof(front[0]));
+	if (fd < 0 || !front)
+		return fd < 0 ? -errno : -ENOMEM;
+	r = io_write_all(fd, front, emit_front(p, front) * sizeof(front[0]));
 	if (r == 0)
 		r = seccomp_export_bpf(ctx, fd);
 	if (r < 0)
@@ -677,22 +480,190 @@ static int export_sealed(scmp_filter_ctx ctx, int *ret_fd)
 	return 0;
 }
 
-int profile_compile(int *ret_fd)
+int profile_compile(const struct profile *p, int *ret_fd)
 {
 	scmp_filter_ctx ctx;
 	int r;
 
-	(void)pthread_once(&filled, fill_by_number);
-	ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	ctx = seccomp_init(p->engine ? engine_default(p->engine) : SCMP_ACT_ERRNO(EPERM));
 	if (!ctx)
 		return -ENOMEM;
 	r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (r == 0) /* a binary tree: half the cost of the default order */
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (r == 0)
-		r = add_rules(ctx);
+		r = p->engine ? engine_add_rules(p->engine, ctx) : add_rules(p, ctx);
 	if (r == 0)
-		r = export_sealed(ctx, ret_fd);
+		r = export_sealed(p, ctx, ret_fd);
 	seccomp_release(ctx);
 	return r;
+}
+
+/* --- made of a policy ---------------------------------------------------------------- */
+
+static bool is_listed(const char *name, const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_in(const struct policy_list *l, const char *name)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (strcmp(l->at[i].text, name) == 0)
+			return true;
+	return false;
+}
+
+static bool must_stay(const struct profile *p, const struct profile_rule *rule)
+{
+	return !p->engine || rule->arg >= 0 ||
+	       is_listed(rule->syscall, floor_names, ARRAY_SIZE(floor_names));
+}
+
+/* A denied call has no other rule: the first word about it is the last. */
+static int take_rules(struct profile *p, const struct policy *policy)
+{
+	const struct policy_list *allow = &policy->lists[POLICY_SYSCALL_ALLOW];
+	const struct policy_list *deny = &policy->lists[POLICY_SYSCALL_DENY];
+
+	p->rules = calloc(ARRAY_SIZE(rules) + deny->count, sizeof(*p->rules));
+	p->texts = calloc(2 * deny->count + 1, sizeof(*p->texts));
+	if (!p->rules || !p->texts)
+		return -ENOMEM;
+	for (size_t i = 0; i < deny->count; i++) {
+		struct profile_rule *r = &p->rules[p->rule_count++];
+		const char *name = profile_syscall_name(profile_syscall_number(deny->at[i].text));
+		AUTO_TEXT key = { 0 };
+
+		text_printf(&key, "syscalls.deny (%s)", deny->at[i].from);
+		if (!key.at)
+			return -ENOMEM;
+		p->texts[p->text_count++] = key.at;
+		*r = (struct profile_rule){
+			.syscall = name,
+			.error = EPERM,
+			.why = "the policy of the session denies it",
+			.arg = -1,
+			.key = key.at,
+			.nr = profile_syscall_number(deny->at[i].text),
+		};
+		key = (struct text){ 0 };
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		if (is_in(allow, rules[i].syscall) || is_in(deny, rules[i].syscall) ||
+		    !must_stay(p, &rules[i]))
+			continue;
+		p->rules[p->rule_count] = rules[i];
+		p->rules[p->rule_count].key = "syscalls.default";
+		p->rules[p->rule_count++].nr = profile_syscall_number(rules[i].syscall);
+	}
+	return 0;
+}
+
+static int check_deny(const struct policy *policy, struct text *why)
+{
+	const struct policy_list *deny = &policy->lists[POLICY_SYSCALL_DENY];
+
+	for (size_t i = 0; i < deny->count; i++) {
+		if (!is_listed(deny->at[i].text, needed, ARRAY_SIZE(needed)))
+			continue;
+		text_printf(why,
+			    "%s: without the system call %s no tool can run: take it out of "
+			    "syscalls.deny",
+			    deny->at[i].from, deny->at[i].text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int profile_make(const struct policy *policy, struct profile **ret, struct text *why)
+{
+	const struct policy_list *allow = &policy->lists[POLICY_SYSCALL_ALLOW];
+	struct profile *p = calloc(1, sizeof(*p));
+	int r = p ? check_deny(policy, why) : -ENOMEM;
+
+	(void)pthread_once(&filled, fill_names);
+	if (r == 0 && policy->profile)
+		r = engine_read(policy->profile, &p->engine, why);
+	if (r == 0)
+		r = take_rules(p, policy);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(p->first); i++)
+		p->first[i] = -1;
+	for (size_t i = r == 0 ? p->rule_count : 0; i-- > 0;)
+		if (p->rules[i].nr >= 0 && p->rules[i].nr < WATCH_SYSCALLS)
+			p->first[p->rules[i].nr] = (int)i;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(allowed); i++) {
+		int nr = profile_syscall_number(allowed[i]);
+
+		if (nr >= 0 && nr < WATCH_SYSCALLS)
+			p->is_allowed[nr] = true;
+	}
+	for (size_t i = 0; r == 0 && i < allow->count; i++) {
+		int nr = profile_syscall_number(allow->at[i].text);
+
+		if (nr < 0 || nr >= WATCH_SYSCALLS ||
+		    is_in(&policy->lists[POLICY_SYSCALL_DENY], allow->at[i].text))
+			continue;
+		p->is_allowed[nr] = true;
+		p->is_forced[nr] = p->engine != NULL;
+	}
+	if (r == 0) {
+		p->by_engine = unlisted;
+		p->by_engine.why = "the seccomp profile of the policy does not allow it";
+		p->by_engine.key = "syscalls.profile";
+		*ret = p;
+		return 0;
+	}
+	profile_free(p);
+	return r;
+}
+
+bool profile_is_default(const struct policy *policy)
+{
+	return !policy->profile && policy->lists[POLICY_SYSCALL_ALLOW].count == 0 &&
+	       policy->lists[POLICY_SYSCALL_DENY].count == 0;
+}
+
+int profile_default(const struct profile **ret, int *ret_fd)
+{
+	static const struct policy plain;
+	static struct profile *made;
+	static int fd = -1;
+	AUTO_TEXT why = { 0 };
+	int r = 0;
+
+	if (!made)
+		r = profile_make(&plain, &made, &why);
+	if (r == 0 && fd < 0)
+		r = profile_compile(made, &fd);
+	if (r < 0)
+		return r;
+	*ret = made;
+	*ret_fd = fd;
+	return 0;
+}
+
+int profile_check_json(const struct cJSON *json, struct text *why)
+{
+	struct engine *e;
+	int r = engine_read(json, &e, why);
+
+	if (r == 0)
+		engine_free(e);
+	return r;
+}
+
+void profile_free(struct profile *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->text_count; i++)
+		free(p->texts[i]);
+	free(p->texts);
+	free(p->rules);
+	engine_free(p->engine);
+	free(p);
 }

@@ -3,8 +3,12 @@
 #ifndef SUPERVISOR_PROFILE_H
 #define SUPERVISOR_PROFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "bpf/event.h"
+#include "supervisor/text.h"
 
 /* One refusal, as it is compiled and as it is explained. */
 struct profile_rule {
@@ -17,6 +21,8 @@ struct profile_rule {
 	uint64_t value; /* (arg & mask) == value, or with `above`: arg > value */
 	int match; /* enum profile_match */
 	const char *what; /* the value in words: "AF_ALG" */
+	const char *key; /* the policy's: "syscalls.default" */
+	int nr; /* of this machine; -1: every other */
 };
 
 enum profile_match {
@@ -25,17 +31,41 @@ enum profile_match {
 	PROFILE_NOT_LISTED, /* not one of the allowed ones: see the syscall */
 };
 
-/* Compiles the default profile into a sealed memfd of struct sock_filter: allow
- * by list, kill foreign architectures and x32, binary-tree order. Gives the fd.
- * 0 or -errno. */
-int profile_compile(int *ret_fd);
+/* Which system calls one session's policy allows. */
+struct profile;
+struct policy;
+struct cJSON;
+
+/* Of the lists and the profile of a policy. Gives it; profile_free() takes it. 0, -EINVAL
+ * with *why, -ENOMEM. */
+int profile_make(const struct policy *policy, struct profile **ret, struct text *why);
+void profile_free(struct profile *p);
+
+/* That of the built-in policy and its filter, made once; lives as long as the program.
+ * 0 or -errno. Not for several threads. */
+int profile_default(const struct profile **ret, int *ret_fd);
+
+/* Whether a policy says nothing of its own about system calls. */
+bool profile_is_default(const struct policy *policy);
+
+/* Whether this is a seccomp profile of the container engines that can be carried out. 0
+ * or -EINVAL with *why. */
+int profile_check_json(const struct cJSON *json, struct text *why);
+
+/* Compiles it into a sealed memfd of struct sock_filter: what is denied first, foreign
+ * architectures and x32 killed, then a binary tree. Gives the fd. 0 or -errno. */
+int profile_compile(const struct profile *p, int *ret_fd);
 
 /* The rule that made `nr` fail with `error` on these arguments, or NULL when it
  * was not the profile. A call that is on no list has a rule, too. */
-const struct profile_rule *profile_explain(int nr, int error, const uint64_t args[6]);
+const struct profile_rule *profile_explain(const struct profile *p, int nr, int error,
+					   const uint64_t args[6]);
+
+/* What happens to `nr` at all: NULL: allowed; *ret_sometimes: only for some arguments. */
+const struct profile_rule *profile_verdict(const struct profile *p, int nr, bool *ret_sometimes);
 
 /* The errnos with which the profile may answer `nr`; 0 where there is none. */
-void profile_errors(int nr, uint16_t *ret_error, uint16_t *ret_error2);
+void profile_errors(const struct profile *p, int nr, uint16_t *ret_error, uint16_t *ret_error2);
 
 /* The name of a system call of this architecture; "syscall_N" when unknown. The
  * text is the caller's to keep: a table that lives as long as the program. */

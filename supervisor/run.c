@@ -42,6 +42,7 @@
 #include "supervisor/seen.h"
 #include "supervisor/server.h"
 #include "supervisor/session.h"
+#include "supervisor/shown.h"
 
 /* After the first Ctrl-C the tool has this long; then it is killed. */
 #define GRACE_US (10u * 1000 * 1000)
@@ -49,13 +50,16 @@
 struct options {
 	bool help, quiet, tty, discard, as_root;
 	unsigned int verbose;
-	const char *workspace, *at, *events, *report, *status_fd, *require, *agent_call_id, *host;
+	const char *workspace, *at, *events, *report, *status_fd, *require, *agent_call_id, *host,
+		*policy;
 	struct option_list limits, env;
 };
 
 static const struct option_row rows[] = {
 	{ 'w', "workspace", OPTION_TEXT, offsetof(struct options, workspace), "DIR",
 	  "the directory to work on (default: the current one)" },
+	{ 'p', "policy", OPTION_TEXT, offsetof(struct options, policy), "NAME|FILE",
+	  "what it may do: default, strict, open, or a file (default: default)" },
 	{ 0, "at", OPTION_TEXT, offsetof(struct options, at), "PATH",
 	  "where it is shown inside (default: its own path)" },
 	{ 'l', "limit", OPTION_LIST, offsetof(struct options, limits), "NAME=VALUE",
@@ -100,7 +104,6 @@ struct run {
 	int report_fd;
 	int status_fd;
 	int listener;
-	int filter;
 	sd_event *loop;
 	struct stream stream;
 	struct session session;
@@ -166,6 +169,8 @@ static int check_workspace(struct run *r, struct text *why)
 	}
 	if (!r->opt.at)
 		r->opt.at = r->workspace;
+	if (policy_tighten_by(&r->policy, r->workspace, &r->session.workspace_policy, why) < 0)
+		return -EINVAL;
 	if (!path_is_plain(r->opt.at)) {
 		text_add(why, "--at takes an absolute path without \"..\", like /workspace");
 		return -EINVAL;
@@ -178,8 +183,8 @@ static int check_options(struct run *r, struct text *why)
 	uint64_t fd = 0;
 	int e = 0;
 
-	policy_init(&r->policy);
-	r->policy.as_root = r->opt.as_root;
+	e = policy_choose(&r->policy, r->opt.policy, why);
+	r->policy.as_root |= r->opt.as_root;
 	for (size_t i = 0; e == 0 && i < r->opt.limits.count; i++)
 		e = policy_set_limit(&r->policy, r->opt.limits.at[i], why);
 	for (size_t i = 0; e == 0 && i < r->opt.env.count; i++)
@@ -273,9 +278,9 @@ static int start_warden(struct run *r, struct text *why)
 		.staging = r->run_dir,
 		.roots = { r->workspace },
 	};
-	for (size_t i = 0; policy_read[i]; i++)
-		r->config.read[i] = policy_read[i];
-	e = warden_start(&r->config, &r->warden, &r->warden_pid);
+	e = shown_allow(&r->config, &r->policy, why);
+	if (e == 0)
+		e = warden_start(&r->config, &r->warden, &r->warden_pid);
 	if (e < 0) {
 		(void)rmdir(r->run_dir);
 		text_printf(why, "cannot fork the warden: %s", strerror(-e));
@@ -287,11 +292,6 @@ static int ask_session(struct run *r, struct text *why)
 {
 	int e;
 
-	e = profile_compile(&r->filter);
-	if (e < 0) {
-		text_printf(why, "cannot compile the seccomp profile: %s", strerror(-e));
-		return e;
-	}
 	r->session.loop = r->loop;
 	r->session.warden = r->warden;
 	r->session.workspace = strdup(r->workspace);
@@ -301,8 +301,8 @@ static int ask_session(struct run *r, struct text *why)
 	r->session.unwatched_why = r->host.unwatched_why;
 	if (!r->session.workspace || !r->session.at)
 		return -ENOMEM;
-	e = session_ask_open(&r->session, r->filter, 0, false);
-	return e < 0 ? fail_open(SB_STAGE_REQUEST, e, why) : 0;
+	e = session_ask_open(&r->session, 0, false, why);
+	return e < 0 && why->len == 0 ? fail_open(SB_STAGE_REQUEST, e, why) : e;
 }
 
 /* Everything that needs privilege, and its end. */
@@ -348,6 +348,8 @@ static int open_session(struct run *r, struct text *why)
 		}
 	}
 	r->session.monitor = r->monitor;
+	if (r->monitor)
+		monitor_add_profile(r->monitor, r->session.profile, policy_has_masks(&r->policy));
 	if (r->opt.require && strcmp(r->opt.require, "full") == 0 &&
 	    strcmp(session_tier(&r->session, r->monitor != NULL), "full") != 0) {
 		text_printf(why,
@@ -707,7 +709,6 @@ static void take_down(struct run *r)
 	if (r->warden_pid > 0)
 		(void)waitpid(r->warden_pid, NULL, 0);
 	fd_done(&r->report_fd);
-	fd_done(&r->filter);
 	(void)sd_event_unref(r->loop);
 }
 
@@ -744,7 +745,7 @@ int command_run(char **argv)
 	char **rest;
 	int e;
 
-	r.warden = r.report_fd = r.status_fd = r.listener = r.filter = -1;
+	r.warden = r.report_fd = r.status_fd = r.listener = -1;
 	session_init(&r.session);
 	if (options_parse(rows, argv, true, &r.opt, &rest, &why) < 0)
 		return usage(&why);
@@ -765,7 +766,7 @@ int command_run(char **argv)
 	e = sd_event_new(&r.loop);
 	if (e < 0)
 		return command_fail(RUN_FAILED, "cannot make an event loop: %s", strerror(-e));
-	e = host_init(&r.host, r.loop, -1, -1);
+	e = host_init(&r.host, r.loop, -1);
 	if (e == 0)
 		e = prepare(&r, &why);
 	if (e == 0)

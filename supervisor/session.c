@@ -7,6 +7,7 @@
  * work is done meanwhile.
  */
 #include "supervisor/session.h"
+#include "supervisor/shown.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,10 +69,55 @@ void session_init(struct session *s)
 	s->next_call = 1;
 	s->next_leaf = 1;
 	s->unwatched_why = "";
+	s->workspace_policy = "none";
 	s->created_ns = stream_now_real_ns();
 }
 
-int session_ask_open(struct session *s, int filter, uid_t requester, bool is_known)
+static int send_open(struct session *s, struct sb_request *q, const int own[2])
+{
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0;
+	struct sb_reply reply;
+	int r;
+
+	r = warden_ask(s->warden, q, own, 2, &reply, fds, &count);
+	if (r == 0)
+		r = reply.error;
+	if (r < 0)
+		return r;
+	if (count != 1)
+		return -EBADMSG;
+	s->keeper = fds[0];
+	return session_set_state(s, SESSION_OPENING);
+}
+
+/* The filter of its calls: everybody's, or one of its own, which *ret_own then holds. */
+static int choose_filter(struct session *s, int *ret_fd, int *ret_own, struct text *why)
+{
+	const struct profile *p;
+	int r;
+
+	if (profile_is_default(s->policy)) {
+		r = profile_default(&p, ret_fd);
+	} else {
+		profile_free(s->profile);
+		s->profile = NULL;
+		r = profile_make(s->policy, &s->profile, why);
+		if (r == 0)
+			r = profile_compile(s->profile, ret_own);
+		*ret_fd = *ret_own;
+		p = s->profile;
+	}
+	if (r < 0) {
+		if (why->len == 0)
+			text_printf(why, "cannot compile the seccomp profile: %s", strerror(-r));
+		return -EINVAL;
+	}
+	s->view = (struct explain_view){ .workspace = s->at, .policy = s->policy, .profile = p };
+	return 0;
+}
+
+int session_ask_open(struct session *s, uid_t requester, bool is_known, struct text *why)
 {
 	struct sb_request q = {
 		.abi = SB_ABI,
@@ -81,9 +127,9 @@ int session_ask_open(struct session *s, int filter, uid_t requester, bool is_kno
 		.requester = requester,
 		.limits = s->policy->limits,
 	};
-	int fds[IO_FDS_MAX];
-	unsigned int count = 0;
-	struct sb_reply reply;
+	AUTO_FD own = -1;
+	AUTO_FD shown = -1;
+	int filter = -1;
 	int r;
 
 	if (strlen(s->at) >= sizeof(q.at) || strlen(s->workspace) >= sizeof(q.workspace))
@@ -91,15 +137,10 @@ int session_ask_open(struct session *s, int filter, uid_t requester, bool is_kno
 	memcpy(q.session, s->id, sizeof(q.session));
 	memcpy(q.at, s->at, strlen(s->at));
 	memcpy(q.workspace, s->workspace, strlen(s->workspace));
-	r = warden_ask(s->warden, &q, &filter, 1, &reply, fds, &count);
+	r = choose_filter(s, &filter, &own, why);
 	if (r == 0)
-		r = reply.error;
-	if (r < 0)
-		return r;
-	if (count != 1)
-		return -EBADMSG;
-	s->keeper = fds[0];
-	return session_set_state(s, SESSION_OPENING);
+		r = shown_make(s->policy, &shown);
+	return r < 0 ? r : send_open(s, &q, (const int[]){ filter, shown });
 }
 
 /* A keeper that does not answer by then is stuck; its session is given up, and
@@ -130,7 +171,6 @@ int session_finish_open(struct session *s, uint32_t *ret_stage)
 	s->in_force = reply.in_force;
 	s->landlock_abi = reply.landlock_abi;
 	s->range = reply.range;
-	s->view = (struct explain_view){ .workspace = s->at, .read = policy_read };
 	return session_set_state(s, SESSION_OPEN);
 }
 
@@ -225,6 +265,7 @@ struct changes_of session_changes(const struct session *s, uint32_t numbers[SB_L
 {
 	stack_numbers(&s->stack, numbers);
 	return (struct changes_of){
+		.policy = s->policy,
 		.warden = s->warden,
 		.session = s->id,
 		.layers = numbers,
@@ -311,6 +352,9 @@ void session_explain_open(uint32_t stage, int e, struct text *why)
 	else if (e == -EEXIST && stage == SB_STAGE_REQUEST)
 		text_add(why, "; the workspace cannot stand where the system does: show it "
 			      "elsewhere with --at");
+	else if (e == -EXDEV && stage == SB_STAGE_REQUEST)
+		text_add(why, "; files.read or files.root names what no policy does that this "
+			      "supervisor was started with");
 	else if (e == -EPERM && stage == SB_STAGE_REQUEST)
 		text_add(why, "; the workspace must lie in one of the roots this supervisor was "
 			      "started with, and hold nothing of Glovebox's own");
@@ -367,6 +411,8 @@ void session_done(struct session *s)
 		stream_done(s->stream);
 		free(s->stream);
 	}
+	profile_free(s->profile);
+	s->profile = NULL;
 	s->policy = NULL;
 	s->stream = NULL;
 	free(s->workspace);

@@ -71,6 +71,7 @@ struct session {
 	uid_t owner; /* whose agents may use it */
 	uint64_t created_ns; /* CLOCK_REALTIME */
 	struct policy *policy; /* borrowed by a command, else owned */
+	const char *workspace_policy; /* of its own file: see policy_tighten_by(); a constant */
 	bool owns_policy;
 	struct stream *stream; /* likewise */
 	bool owns_stream;
@@ -80,6 +81,7 @@ struct session {
 	uint32_t landlock_abi;
 	uint32_t range;
 	struct explain_view view;
+	struct profile *profile; /* of a policy with system calls of its own, or NULL; owned */
 
 	/* layers */
 	struct stack stack;
@@ -125,9 +127,9 @@ int session_set_state(struct session *s, enum session_state to);
 void session_init(struct session *s);
 
 /* Asks for its keeper; the answer comes later, so that there is time for other
- * things meanwhile. `filter` is borrowed; `requester` is the uid that must own the
- * workspace, 0: anybody. 0 or -errno. */
-int session_ask_open(struct session *s, int filter, uid_t requester, bool is_known);
+ * things meanwhile. `requester` is the uid that must own the workspace, 0: anybody. 0 or
+ * -errno; -EINVAL with *why: the policy cannot be carried out. */
+int session_ask_open(struct session *s, uid_t requester, bool is_known, struct text *why);
 
 /* Takes the answer. On failure *ret_stage is where. 0 or -errno. */
 int session_finish_open(struct session *s, uint32_t *ret_stage);

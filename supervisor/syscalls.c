@@ -110,13 +110,16 @@ static int numbers[ARRAY_SIZE(rows)];
 
 void syscalls_fill(struct watch_shape shapes[WATCH_SYSCALLS])
 {
+	const struct profile *p;
+	int fd;
+
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		numbers[i] = profile_syscall_number(rows[i].name);
 		if (numbers[i] >= 0 && numbers[i] < WATCH_SYSCALLS)
 			shapes[numbers[i]] = rows[i].shape;
 	}
-	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
-		profile_errors(nr, &shapes[nr].deny_errno, &shapes[nr].deny_errno2);
+	for (int nr = 0; nr < WATCH_SYSCALLS && profile_default(&p, &fd) == 0; nr++)
+		profile_errors(p, nr, &shapes[nr].deny_errno, &shapes[nr].deny_errno2);
 }
 
 const struct syscall_row *syscalls_find(int nr)

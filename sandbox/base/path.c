@@ -42,3 +42,12 @@ bool path_is_plain(const char *path)
 	}
 	return true;
 }
+
+bool path_is_below(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	if (n == 1)
+		return true; /* "/" */
+	return strncmp(path, top, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}

@@ -17,4 +17,7 @@ bool path_link_leaves(const char *path, const char *target);
  * the end. "/" itself is not. */
 bool path_is_plain(const char *path);
 
+/* Whether `path` is `top` or below it; "/" has everything below it. */
+bool path_is_below(const char *path, const char *top);
+
 #endif

@@ -29,10 +29,11 @@ static void load_default(void)
 {
 	static struct sock_filter insns[SB_FILTER_MAX];
 	struct sock_fprog prog = { .filter = insns };
+	const struct profile *p;
 	int fd = -1;
 	ssize_t n;
 
-	cr_assert_eq(profile_compile(&fd), 0);
+	cr_assert_eq(profile_default(&p, &fd), 0);
 	n = pread(fd, insns, sizeof(insns), 0);
 	cr_assert_gt(n, 0);
 	prog.len = (unsigned short)((size_t)n / sizeof(insns[0]));

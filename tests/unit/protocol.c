@@ -79,8 +79,7 @@ static int read_policy(struct policy *p, const char *json, struct text *why)
 	cJSON *parsed = cJSON_Parse(json);
 	int r;
 
-	policy_init(p);
-	r = policy_read_json(p, parsed, why);
+	r = policy_read_json(p, parsed, "a test", NULL, why);
 	cJSON_Delete(parsed);
 	return r;
 }

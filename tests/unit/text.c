@@ -95,12 +95,12 @@ Test(policy, a_broken_limit_is_named_with_what_is_accepted)
 
 Test(policy, what_the_host_runs_later_is_protected_at_any_depth)
 {
-	cr_assert(policy_is_protected(".git/hooks/pre-commit"));
-	cr_assert(policy_is_protected("vendor/x/.git/hooks/post-merge"));
-	cr_assert(policy_is_protected(".github/workflows/ci.yml"));
-	cr_assert(policy_is_protected("sub/.envrc"));
-	cr_assert_not(policy_is_protected("src/main.c"));
-	cr_assert_not(policy_is_protected(".github/workflows-old"));
+	cr_assert(policy_is_protected(NULL, ".git/hooks/pre-commit"));
+	cr_assert(policy_is_protected(NULL, "vendor/x/.git/hooks/post-merge"));
+	cr_assert(policy_is_protected(NULL, ".github/workflows/ci.yml"));
+	cr_assert(policy_is_protected(NULL, "sub/.envrc"));
+	cr_assert_not(policy_is_protected(NULL, "src/main.c"));
+	cr_assert_not(policy_is_protected(NULL, ".github/workflows-old"));
 }
 
 Test(policy, an_operators_variable_replaces_the_default)
@@ -215,16 +215,19 @@ Test(profile, a_refusal_is_explained_only_when_it_is_ours)
 	uint64_t ns[6] = { 0x10000000 };
 	int ptrace = profile_syscall_number("ptrace"), socket = profile_syscall_number("socket");
 	int clone = profile_syscall_number("clone"), openat = profile_syscall_number("openat");
+	const struct profile *p;
+	int fd;
 
-	cr_assert_not_null(profile_explain(ptrace, EPERM, none));
-	cr_assert_null(profile_explain(ptrace, ESRCH, none));
-	cr_assert_not_null(profile_explain(socket, EAFNOSUPPORT, alg));
+	cr_assert_eq(profile_default(&p, &fd), 0);
+	cr_assert_not_null(profile_explain(p, ptrace, EPERM, none));
+	cr_assert_null(profile_explain(p, ptrace, ESRCH, none));
+	cr_assert_not_null(profile_explain(p, socket, EAFNOSUPPORT, alg));
 	none[0] = 2;
-	cr_assert_null(profile_explain(socket, EAFNOSUPPORT, none));
-	cr_assert_not_null(profile_explain(clone, EPERM, ns));
+	cr_assert_null(profile_explain(p, socket, EAFNOSUPPORT, none));
+	cr_assert_not_null(profile_explain(p, clone, EPERM, ns));
 	none[0] = 17;
-	cr_assert_null(profile_explain(clone, EPERM, none));
-	cr_assert_null(profile_explain(openat, EPERM, none));
+	cr_assert_null(profile_explain(p, clone, EPERM, none));
+	cr_assert_null(profile_explain(p, openat, EPERM, none));
 }
 
 Test(decode, a_record_with_lengths_beyond_its_size_is_not_sound)

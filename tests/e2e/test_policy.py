@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies, in real sandboxes: what they show, hide, protect and deny, and what is said of it."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.agent_loop import Refused
+from tests.conftest import DEADLINE, GLOVEBOX, Daemon
+
+ENGINE = "/usr/share/containers/seccomp.json"    # as a container engine's package ships it
+
+
+def glovebox(box, *words, code=0):
+    done = subprocess.run([GLOVEBOX, *map(str, words)], capture_output=True, text=True, timeout=DEADLINE, cwd=box.ws, env=box.env)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def run(box, policy, script, *options):
+    path = box.base / "p.jsonc"
+    path.write_text(policy if isinstance(policy, str) else json.dumps(policy))
+    report = box.base / "report.json"
+    done = subprocess.run([GLOVEBOX, "run", "--report", report, "-p", path, *options, "--", "bash", "-c", script],
+                          capture_output=True, text=True, timeout=DEADLINE, cwd=box.ws, env=box.env)
+    return done, json.loads(report.read_text()) if report.exists() and report.stat().st_size else None
+
+
+def denied(report):
+    return {(d["rule"].split(" ")[0], d.get("subject", "")) for d in report["denials"]}
+
+
+def test_what_a_policy_shows_is_read_only_and_what_it_hides_is_gone(box):
+    data = box.base / "data"
+    (data / "secret").mkdir(parents=True)
+    (data / "x").write_text("shown\n")
+    (data / "secret" / "key").write_text("k\n")
+    policy = {"files": {"read": [str(data)], "hide": [str(data / "secret"), "/usr/share/doc"]}}
+    done, report = run(box, policy, f"cat {data}/x; cat {data}/secret/key; echo no > {data}/x; ls /usr/share/doc; chmod 777 {data}/secret")
+    assert done.stdout == "shown\n" and (data / "x").read_text() == "shown\n"
+    assert ("files.hide", f"{data}/secret/key") in denied(report) and ("files.hide", "/usr/share/doc") in denied(report)
+    assert ("files.read", f"{data}/x") in denied(report)
+    assert "p.jsonc:1" in next(d for d in report["denials"] if d["rule"] == "files.hide")["suggest"]
+
+
+def test_a_masked_name_is_not_there_whatever_happens_outside(box):
+    (box.ws / "conf").mkdir()
+    (box.ws / "conf" / "key.pem").write_text("SECRET")
+    (box.ws / ".env").write_text("SECRET")
+    os.chmod(box.ws / "conf", 0o750)
+    policy = {"files": {"hide": [".env", "conf/key.pem", "later", "no/such/dir"]}}
+    script = "ls -A . conf; stat -c %a conf; cat .env; cat conf/key.pem; echo mine > .env; touch conf/new; cat .env"
+    done, report = run(box, policy, script)
+    assert "SECRET" not in done.stdout + done.stderr and done.stdout.endswith("mine\n") and "750" in done.stdout
+    assert ".env" not in done.stdout and "key.pem" not in done.stdout and "no" not in done.stdout.split()
+    assert ("files.hide", f"{box.ws}/.env") in denied(report)
+    session = report["session"]
+    # what is hidden is in no diff, and is not overwritten
+    assert "SECRET" not in glovebox(box, "diff", session).stdout
+    done = subprocess.run([GLOVEBOX, "commit", session], capture_output=True, text=True, timeout=DEADLINE, env=box.env)
+    assert (box.ws / ".env").read_text() == "SECRET" and "files.hide" in done.stdout + done.stderr
+
+
+def test_a_masked_name_stays_away_when_somebody_makes_it_later(box):
+    (box.ws / "see").write_text("")
+    session = None
+    policy = box.base / "p.jsonc"
+    policy.write_text('{"files":{"hide":["later"]}}')
+    reader, writer = os.pipe()
+    p = subprocess.Popen([GLOVEBOX, "run", "-p", policy, "--", "sh", "-c", "echo ready; read x; ls; cat later"],
+                         stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=box.ws, env=box.env)
+    assert p.stdout.readline() == "ready\n"
+    (box.ws / "later").write_text("SECRET")
+    os.write(writer, b"\n")
+    os.close(writer)
+    out, err = p.communicate(timeout=DEADLINE)
+    assert "SECRET" not in out and "later" not in out and session is None
+
+
+def test_programs_and_calls_that_are_denied_are_named(box):
+    policy = {"exec": {"deny": ["/usr/bin/perl"]}, "syscalls": {"deny": ["mkdir", "symlink", "symlinkat"], "allow": ["kcmp"]}}
+    done, report = run(box, policy, "perl -e 1; mkdir d; ln -s a b; cp /usr/bin/perl ./own && ./own -e 'print 7'")
+    assert ("exec.deny", "/usr/bin/perl") in denied(report) and ("syscalls.deny", "") in denied(report)
+    assert {d["syscall"] for d in report["denials"]} >= {"mkdir", "symlinkat"} or {d["syscall"] for d in report["denials"]} >= {"mkdir", "symlink"}
+    assert all("take " in d["suggest"] for d in report["denials"] if d["layer"] == "seccomp")
+    assert done.stdout == ""    # covered, so it cannot be read and copied either
+
+
+def test_allowed_calls_work_and_others_do_not(box):
+    assert "total" in run(box, {"syscalls": {"allow": ["ptrace", "process_vm_readv"]}}, "strace -c true")[0].stderr
+    done, report = run(box, {}, "strace -c true")
+    assert done.returncode != 0 and any(d["syscall"] == "ptrace" for d in report["denials"])
+
+
+@pytest.mark.skipif(not os.path.exists(ENGINE), reason="scripts/packages test installs it")
+def test_the_profile_of_a_container_engine_loads_and_works(box):
+    done, report = run(box, {"syscalls": {"profile": ENGINE}}, "gcc --version | head -1; python3 -c 'print(6*7)'; unshare -U true; ls")
+    assert "42\n" in done.stdout and any(d["syscall"] == "unshare" for d in report["denials"])
+
+
+def test_only_what_is_listed_may_be_committed(box):
+    done, report = run(box, {"files": {"write": ["src/**"]}}, "mkdir src lib; echo a > src/a; echo b > lib/b")
+    done = subprocess.run([GLOVEBOX, "commit", report["session"]], capture_output=True, text=True, timeout=DEADLINE, env=box.env)
+    assert "files.write" in done.stdout + done.stderr and not (box.ws / "lib" / "b").exists()
+    glovebox(box, "commit", report["session"], "--path", "src/**", "--path", "src")
+    assert (box.ws / "src" / "a").read_text() == "a\n"
+
+
+def test_another_directory_tree_may_be_the_root(box):
+    tree = box.base / "tree"
+    for d in ("bin", "etc", "lib"):
+        (tree / d).mkdir(parents=True)
+    subprocess.run(["cp", str(GLOVEBOX.parent / "glovebox-probe"), tree / "bin" / "probe"], check=True)
+    (tree / "etc" / "marker").write_text("other\n")
+    (tree / "lib" / "out").symlink_to("/etc/shadow")
+    (tree / "evil").symlink_to(box.base)
+    policy = box.base / "p.jsonc"
+    policy.write_text(json.dumps({"extends": "none", "files": {"root": str(tree), "read": ["/bin", "/etc/marker", "/lib", "/evil"]}}))
+    done = subprocess.run([GLOVEBOX, "run", "-p", policy, "--", "/bin/probe"], capture_output=True, text=True, timeout=DEADLINE, cwd=box.ws, env=box.env)
+    assert done.returncode not in (125, 126, 127), done.stderr
+    policy.write_text(json.dumps({"extends": "none", "files": {"root": str(tree), "read": ["/bin", "/evil/data"]}}))
+    (box.base / "data").mkdir()
+    done = subprocess.run([GLOVEBOX, "run", "-p", policy, "--", "/bin/probe"], capture_output=True, text=True, timeout=DEADLINE, cwd=box.ws, env=box.env)
+    assert done.returncode not in (125,), done.stderr    # the link stays inside the tree, so there is nothing to show
+
+
+@pytest.mark.parametrize("text,says", [
+    ("{", "p.jsonc:1: this is not JSON"),
+    ('{\n  "files": {\n    "raed": []}}', 'p.jsonc:3: "files" has no "raed"; did you mean "read"?'),
+    ('{"extends": "strickt"}', 'did you mean "strict"?'),
+    ('{"syscalls": {"deny": ["execve"]}}', "no tool can run"),
+    ('{"network": {"mode": "host"}}', '"network.mode" is "none"'),
+])
+def test_a_policy_that_is_not_sound_starts_nothing(box, text, says):
+    done, report = run(box, text, "echo ran")
+    assert done.returncode == 125 and done.stdout == "" and says in done.stderr and report is None
+
+
+def test_a_workspace_may_only_tighten(box):
+    own = box.ws / ".glovebox.jsonc"
+    own.write_text('{"files": {"hide": ["secret"]}, "limits": {"pids": 8}}')
+    (box.ws / "secret").write_text("S")
+    done, report = run(box, {}, "cat secret; echo hi")
+    assert done.stdout == "hi\n" and ("files.hide", f"{box.ws}/secret") in denied(report)
+    own.write_text('{\n"files": {"read": ["/root"]}}')
+    done, report = run(box, {}, "echo ran")
+    assert done.returncode == 125 and ".glovebox.jsonc:2:" in done.stderr and "may only take away" in done.stderr
+    own.write_text("{")
+    assert run(box, {}, "echo ran")[0].stdout == ""
+    # and the tool cannot loosen the next session by itself: it is a protected name
+    own.unlink()
+    done, report = run(box, {}, "echo '{}' > .glovebox.jsonc")
+    done = subprocess.run([GLOVEBOX, "commit", report["session"]], capture_output=True, text=True, timeout=DEADLINE, env=box.env)
+    assert not own.exists() and "protected" in done.stdout + done.stderr
+
+
+def test_a_daemon_shows_only_what_its_owner_named(box):
+    """An operator's inline policy cannot show what the daemon was not started with."""
+    named = box.base / "named.jsonc"
+    data = box.base / "data"
+    data.mkdir()
+    (data / "x").write_text("x")
+    named.write_text(json.dumps({"files": {"read": [str(data)]}}))
+    d = Daemon(box, "--policy", f"data={named}")
+    try:
+        c = d.connect("operator")
+        s = c.ask("session.create", workspace=str(box.ws), policy="data")["session"]
+        shown = c.ask("session.show", id=s)
+        assert str(data) in shown["policy"]["files"]["read"] and shown["workspace_policy"] == "unreadable"    # it is under 0700 here: said, not passed over
+        out = glovebox(box, "policy", "show", s).stdout
+        assert str(data) in json.loads(out)["files"]["read"]
+        assert c.ask("session.create", workspace=str(box.ws), policy_json={"files": {"read": [str(data / "x")]}})["session"]
+        with pytest.raises(Refused, match="read"):
+            c.ask("session.create", workspace=str(box.ws), policy_json={"files": {"read": ["/root"]}})
+    finally:
+        assert d.stop() == 0
+
+
+def test_show_explain_and_import(box):
+    out = glovebox(box, "policy", "explain", "/etc/shadow", ".git/hooks/x", "ptrace", "example.org:443", "/usr/bin/ls").stdout
+    for said in ('files.hide "/etc/shadow"', 'files.protect ".git/hooks"', "syscalls.default", "network.mode", 'files.read "/usr"', "default.jsonc:"):
+        assert said in out
+    for name in ("default", "strict", "open"):
+        shown = json.loads(glovebox(box, "policy", "show", name).stdout)
+        path = box.base / "again.json"
+        path.write_text(json.dumps(shown))
+        glovebox(box, "policy", "check", path)
+        assert json.loads(glovebox(box, "policy", "show", path).stdout) == shown
+    srt = box.base / "srt.json"
+    srt.write_text(json.dumps({"network": {"allowedDomains": ["x.org"]}, "filesystem": {"denyRead": ["~/.ssh", ".env"], "allowWrite": [".", "/opt"], "denyWrite": [".git/config"]}}))
+    done = glovebox(box, "policy", "import", "--from", "srt", srt)
+    assert json.loads(done.stdout)["files"]["hide"][1] == ".env" and "network" in done.stderr and "/opt" in done.stderr
+    path.write_text(done.stdout)
+    glovebox(box, "policy", "check", path)
+    glovebox(box, "policy", "check", box.base / "none.json", code=1)
+    glovebox(box, "policy", "frobnicate", code=2)
