@@ -38,7 +38,7 @@ TOOLS := $(B)/tools/glovebox-tool $(addprefix $(B)/tools/,$(TOOL_NAMES)) $(B)/to
 	$(MANIFESTS)
 STIMULI := $(patsubst tests/stimuli/%.c,$(B)/stimuli/%,$(wildcard tests/stimuli/*.c))
 
-.PHONY: all help check-unit check-jail check-e2e check-mcp test test-mcp test-agents test-kernels lint format format-check asan \
+.PHONY: all help check-unit check-jail check-e2e check-mcp test test-mcp test-agents test-kernels escape lint format format-check asan \
 	property bench tidy install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -68,6 +68,17 @@ $(B)/supervisor/diff/main.o: PKG_CFLAGS += $(shell pkg-config --cflags libgit2)
 $(B)/glovebox: $(B)/supervisor/main.o $(LIB_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) $^ -o $@ $(PKG_LIBS)
+
+# The escape suite's control: stages can be left out. Never installed.
+$(B)/weak/tool.o: sandbox/tool.c | $(SKEL)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -DSB_WEAKENED $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/weak/glovebox: $(B)/supervisor/main.o $(B)/weak/tool.o $(filter-out $(B)/sandbox/tool.o,$(LIB_OBJ)) | all
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(HARDEN) $^ -o $@ $(PKG_LIBS)
+	$(Q)ln -sfn ../tools $(B)/weak/tools && ln -sf ../glovebox-diff $(B)/weak/glovebox-diff
 
 $(B)/glovebox-shim: | $(B)/glovebox
 	$(Q)ln -sf glovebox $@
@@ -139,7 +150,7 @@ check-unit: $(B)/unit-tests $(BPF_OBJ) ## unit tests: no privileges, a few secon
 check-jail: all $(B)/jail-tests $(STIMULI) ## stages and refusals, in real sandboxes (root)
 	$(Q)$(B)/jail-tests --jobs 2 $(T)
 
-check-e2e: all $(STIMULI) ## the real binary, end to end, and the attacks (root)
+check-e2e: all $(STIMULI) $(B)/weak/glovebox ## the real binary, end to end, and the attacks (root)
 	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e tests/escape $(T)
 
 check-mcp: all ## glovebox-mcp with clients of our own (root)
@@ -160,6 +171,10 @@ $(B)/agents/node_modules: tests/agents/package.json
 
 test-agents: all $(B)/agents/node_modules ## Claude Code and Codex as they are, with a scripted model (downloads 1 GB)
 	$(Q)/usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/agents $(T)
+
+escape: all $(B)/weak/glovebox ## the escape suite by itself, in every tier this machine has (root)
+	$(Q)tests/escape/run
+	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/escape $(T)
 
 test: check-unit check-jail check-e2e check-mcp ## all suites
 

@@ -204,7 +204,7 @@ static int add_tools(int root, const struct root_plan *plan)
 			(void)snprintf(at, sizeof(at), SB_TOOLS_AT ".%zu", i);
 		r = show_make_path(root, at + 1, false);
 		if (r == 0)
-			r = attach(plan->tools[i], root, at + 1);
+			r = show_attach(plan->tools[i], root, at + 1);
 	}
 	return r;
 }

@@ -78,28 +78,63 @@ int show_load(const struct sb_config *config, int fd, const struct sb_shown **re
 	return 0;
 }
 
+/* A directory of the root we build. An absolute link in it (/var/run) means this root,
+ * not the machine's. */
+static int open_in_root(int root, const char *path)
+{
+	int fd = sys_openat2(root, path[0] ? path : ".", O_PATH | O_DIRECTORY,
+			     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int make_last(int root, char *path, bool is_file)
+{
+	char *slash = strrchr(path, '/');
+	AUTO_FD dir = -1;
+	AUTO_FD file = -1;
+
+	if (slash)
+		*slash = '\0';
+	dir = open_in_root(root, slash ? path : ".");
+	if (slash)
+		*slash = '/';
+	if (dir < 0)
+		return dir;
+	if (!is_file)
+		return mkdirat(dir, slash ? slash + 1 : path, 0755) < 0 && errno != EEXIST ? -errno
+											   : 0;
+	file = openat(dir, slash ? slash + 1 : path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+		      0444);
+	return file < 0 ? -errno : 0;
+}
+
 int show_make_path(int root, const char *path, bool is_file)
 {
 	char copy[SB_PATH_MAX];
 	size_t len = strlen(path);
+	int r = 0;
 
 	if (len >= sizeof(copy))
 		return -ENAMETOOLONG;
 	memcpy(copy, path, len + 1);
-	for (char *p = copy; *p; p++) {
-		if (*p != '/')
-			continue;
+	for (char *p = strchr(copy, '/'); r == 0 && p; p = strchr(p + 1, '/')) {
 		*p = '\0';
-		if (p != copy && mkdirat(root, copy, 0755) < 0 && errno != EEXIST)
-			return -errno;
+		r = make_last(root, copy, false);
 		*p = '/';
 	}
-	if (is_file) {
-		AUTO_FD fd = openat(root, copy, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444);
+	return r < 0 ? r : make_last(root, copy, is_file);
+}
 
-		return fd < 0 && errno != EROFS && errno != EACCES ? -errno : 0;
-	}
-	return mkdirat(root, copy, 0755) < 0 && errno != EEXIST ? -errno : 0;
+int show_attach(int tree, int root, const char *path)
+{
+	AUTO_FD at = sys_openat2(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+
+	if (at < 0)
+		return -errno;
+	return move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+		       ? -errno
+		       : 0;
 }
 
 static int make_parents(int root, const char *path)
@@ -170,8 +205,10 @@ int show_open(const struct sb_shown *shown, int fds[SB_SHOWN_MAX])
 
 static int show_link(int root, const char *path, int link)
 {
-	char target[SB_PATH_MAX];
+	char target[SB_PATH_MAX], parent[SB_PATH_MAX];
 	ssize_t n = readlinkat(link, "", target, sizeof(target) - 1);
+	const char *name = strrchr(path, '/') + 1;
+	AUTO_FD dir = -1;
 	int r;
 
 	if (n < 0)
@@ -180,8 +217,11 @@ static int show_link(int root, const char *path, int link)
 	r = make_parents(root, path + 1);
 	if (r < 0)
 		return r == -EROFS ? 0 : r;
-	return symlinkat(target, root, path + 1) < 0 && errno != EEXIST && errno != EROFS ? -errno
-											  : 0;
+	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(name - path - 1), path + 1);
+	dir = open_in_root(root, parent);
+	if (dir < 0)
+		return dir;
+	return symlinkat(target, dir, name) < 0 && errno != EEXIST && errno != EROFS ? -errno : 0;
 }
 
 static int show_path(int root, const char *path, int fd)
@@ -196,9 +236,7 @@ static int show_path(int root, const char *path, int fd)
 	r = show_make_path(root, path + 1, !S_ISDIR(st.st_mode));
 	if (r == -EROFS || r == -EACCES)
 		return 0; /* below one that is shown already */
-	if (r < 0)
-		return r;
-	return move_mount(fd, "", root, path + 1, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+	return r < 0 ? r : show_attach(fd, root, path + 1);
 }
 
 /* Puts something that is empty and may not be opened over `path`, if it is shown. Only

@@ -20,6 +20,9 @@ int show_open(const struct sb_shown *shown, int fds[SB_SHOWN_MAX]);
 int show_all(int root, const struct sb_config *config, const struct sb_shown *shown,
 	     const int fds[SB_SHOWN_MAX]);
 
+/* Puts a tree at a path of the root that is built: links in it mean this root. */
+int show_attach(int tree, int root, const char *path);
+
 /* mkdir -p below `root`; the last component may be made a file. 0 or -errno. */
 int show_make_path(int root, const char *path, bool is_file);
 

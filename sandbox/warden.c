@@ -379,9 +379,22 @@ static int hold_run_dir(const char *path)
 	return fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
 
+/* A call lowers its own limits from ours, without the right to raise them; and the
+ * scanner holds a fd for each level. Where it is refused, what there is must do. */
+static void raise_limits(void)
+{
+	struct rlimit files = { SB_NOFILE_MAX, SB_NOFILE_MAX };
+	struct rlimit processes = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	(void)setrlimit(RLIMIT_NPROC, &processes);
+}
+
 static _Noreturn void warden_main(struct warden *w)
 {
-	struct rlimit files;
 	struct sb_request q;
 	int fds[IO_FDS_MAX];
 	unsigned int count;
@@ -393,10 +406,7 @@ static _Noreturn void warden_main(struct warden *w)
 	for (int i = 1; i < NSIG; i++)
 		(void)signal(i, SIG_DFL); /* refused for KILL, STOP and libc's own */
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max; /* the scanner holds a fd for each level */
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	raise_limits();
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    keep_needed() < 0)
 		_exit(1);

@@ -4,7 +4,9 @@
 Each attack is a function whose docstring says what must happen, with the row of the threat list
 in front. It returns None when the sandbox held, or what was got. Nothing here knows which
 sandbox it is in; what lies outside (a secret, a listener, a process) comes as JSON in argv[1].
-An attack that breaks out does no harm: it writes markers, and nothing else.
+An attack that succeeds does no harm, also as root outside any sandbox (the controls run it there, in a
+mount namespace of its own): arguments are such that an allowed call fails otherwise (a target that does not exist, a
+null address), what is opened for writing is not written, what was made is removed, what was mounted unmounted.
 """
 import ctypes
 import errno
@@ -25,6 +27,9 @@ import threading
 libc = ctypes.CDLL(None, use_errno=True)
 OUTSIDE = {}
 CASES = []
+# as they were before the first attack opens its own
+FDS = [f"{fd} -> {os.readlink(f'/proc/self/fd/{fd}')}" for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and os.path.exists(f"/proc/self/fd/{fd}")] \
+    if os.path.isdir("/proc/self/fd") else []
 
 NR = {"mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161, "unshare": 272, "setns": 308, "clone": 56, "clone3": 435,
       "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "pidfd_open": 434, "pidfd_getfd": 438, "bpf": 321,
@@ -128,7 +133,7 @@ def climbing_with_dots_stays_inside():
 @case("A3")
 def chroot_is_refused():
     def tries():
-        os.mkdir("/tmp/jail")
+        os.makedirs("/tmp/jail", exist_ok=True)
         os.chroot("/tmp/jail")
         for _ in range(64):
             os.chdir("..")
@@ -160,6 +165,7 @@ def nothing_is_made_in_a_system_directory():
     for d in ("/usr", "/usr/local/bin", "/etc", "/lib", "/bin", "/opt", "/"):
         try:
             os.mkdir(os.path.join(d, "planted-by-an-attacker"))
+            os.rmdir(os.path.join(d, "planted-by-an-attacker"))
             return d
         except OSError:
             pass
@@ -235,7 +241,9 @@ def a_release_agent_is_not_set():
         os.mkdir("/tmp/cg")
         for kind in (b"cgroup", b"cgroup2"):
             if call("mount", b"none", b"/tmp/cg", kind, 0, b"rdma" if kind == b"cgroup" else None) == 0:
+                call("umount2", b"/tmp/cg", 2)
                 return kind.decode() + " was mounted"
+        os.rmdir("/tmp/cg")
         return None
     return first(in_child(tries), writes(glob.glob("/sys/fs/cgroup/*/release_agent") + ["/sys/fs/cgroup/release_agent"]))
 
@@ -332,12 +340,9 @@ def the_terminals_are_its_own():
 
 @case("D1 D4")
 def nothing_is_traced():
-    for target in (1, os.getppid()):
-        for request in (16, 0x4206):
-            got = refused("ptrace", request, target, 0, 0)
-            if got:
-                return got
-    return refused("ptrace", 0, 0, 0, 0)    # TRACEME
+    """SEIZE stops nobody, and ends with the child that did it."""
+    targets = {1, os.getppid(), OUTSIDE["victim"]}
+    return first(*[in_child(lambda t=t: refused("ptrace", 0x4206, t, 0, 0)) for t in targets], in_child(lambda: refused("ptrace", 0, 0, 0, 0)))
 
 
 @case("D3")
@@ -351,8 +356,8 @@ def no_fd_is_taken_from_init():
 @case("D6")
 def the_memory_of_others_is_closed():
     local = ctypes.create_string_buffer(8)
-    iov = struct.pack("QQ", ctypes.addressof(local), 8)
-    return first(refused("process_vm_readv", 1, iov, 1, iov, 1, 0), refused("process_vm_writev", 1, iov, 1, iov, 1, 0))
+    here, there = struct.pack("QQ", ctypes.addressof(local), 8), struct.pack("QQ", 0, 8)
+    return first(refused("process_vm_readv", 1, here, 1, there, 1, 0), refused("process_vm_writev", 1, here, 1, there, 1, 0))
 
 
 @case("D8 K5")
@@ -369,8 +374,9 @@ def bpf_and_perf_are_refused():
 @case("D11 E15")
 def the_kernels_own_doors_are_shut():
     return first(*[refused(n, 0, 0, 0) for n in ("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "swapon", "swapoff", "iopl", "ioperm",
-                                                 "modify_ldt", "settimeofday", "clock_settime", "sethostname", "setdomainname", "acct", "syslog", "quotactl", "fanotify_init",
-                                                 "vhangup", "lookup_dcookie", "memfd_secret")])
+                                                 "modify_ldt", "settimeofday", "clock_settime", "syslog", "quotactl", "fanotify_init",
+                                                 "lookup_dcookie", "memfd_secret")],
+                 refused("sethostname", 0, 1 << 20), refused("setdomainname", 0, 1 << 20), refused("acct", b"/no/such/file"))
 
 
 @case("D12 L8 M12")
@@ -442,11 +448,12 @@ def no_privilege_is_left():
 
 @case("E7 E8")
 def nothing_is_mounted():
-    return first(in_child(lambda: refused("mount", b"none", b"/tmp", b"tmpfs", 0, None)), in_child(lambda: refused("mount", b"/", b"/tmp", None, 4096, None)),
-                 in_child(lambda: refused("mount", b"o", b"/tmp", b"overlay", 0, b"lowerdir=/usr,upperdir=/tmp,workdir=/tmp")),
-                 refused("umount2", b"/proc", 2), refused("pivot_root", b"/", b"/tmp"), refused("open_tree", -100, b"/", 1), refused("move_mount", 3, b"", -100, b"/tmp", 4),
+    no = b"/no/such/directory"
+    return first(refused("mount", b"none", no, b"tmpfs", 0, None), refused("mount", b"/", no, None, 4096, None),
+                 refused("mount", b"o", no, b"overlay", 0, b"lowerdir=/usr,upperdir=/tmp,workdir=/tmp"),
+                 refused("umount2", no, 2), refused("pivot_root", no, no), refused("open_tree", -100, b"/", 1), refused("move_mount", 3, b"", -100, no, 4),
                  refused("fsopen", b"tmpfs", 0), refused("fsconfig", 3, 0, 0, 0, 0), refused("fsmount", 3, 0, 0), refused("fspick", -100, b"/", 0),
-                 refused("mount_setattr", -100, b"/proc", 0, ctypes.create_string_buffer(32), 32))
+                 refused("mount_setattr", -100, no, 0, ctypes.create_string_buffer(32), 32))
 
 
 @case("E11")
@@ -532,7 +539,7 @@ def a_second_listener_is_no_way_out():
         buf = ctypes.create_string_buffer(prog)
         fprog = struct.pack("H6xQ", 1, ctypes.addressof(buf))
         call("seccomp", 1, 0, fprog)
-        return refused("mount", b"none", b"/tmp", b"tmpfs", 0, None)
+        return refused("mount", b"none", b"/no/such/directory", b"tmpfs", 0, None)
     return in_child(tries)
 
 
@@ -549,8 +556,7 @@ def every_thread_is_filtered():
 
 @case("I1 I2 I6 J10")
 def only_the_three_standard_fds_are_open():
-    more = [f"{fd} -> {os.readlink(f'/proc/self/fd/{fd}')}" for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and os.path.exists(f"/proc/self/fd/{fd}")]
-    return "; ".join(m for m in more if not m.endswith("/fd")) or None
+    return "; ".join(m for m in FDS if not m.endswith("/fd")) or None
 
 
 @case("I4")
@@ -584,7 +590,7 @@ def no_control_group_is_left_or_changed():
 def processes_are_limited():
     pids = []
     try:
-        for _ in range(OUTSIDE.get("pids", 3000)):
+        for _ in range(OUTSIDE.get("pids", 400)):
             pid = os.fork()
             if pid == 0:
                 signal.pause()
@@ -606,7 +612,7 @@ def names_in_a_tmpfs_are_limited():
     os.makedirs("/tmp/many", exist_ok=True)
     top = os.open("/tmp/many", os.O_RDONLY)
     try:
-        for made in range(OUTSIDE.get("inodes", 300000)):
+        for made in range(OUTSIDE.get("inodes", 210000)):
             os.close(os.open(str(made), os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=top))
         return f"{made} files"
     except OSError as e:

@@ -8,7 +8,10 @@ import json
 import os
 import pathlib
 import socket
+import shutil
 import subprocess
+import tempfile
+import threading
 import time
 
 from tests.conftest import BUILD, DEADLINE, GLOVEBOX, end, wait_gone
@@ -544,3 +547,71 @@ def test_idle_operators_do_not_lock_anybody_out(box):
         crowd.append(s)
     assert box.reach("kill")[0] == 0
     p.communicate(timeout=DEADLINE)
+
+
+def test_a_workspace_below_a_link_of_the_root_makes_nothing_outside(box):
+    """F3 F5: /var/tmp is a link to /tmp inside; on the machine it is not."""
+    base = pathlib.Path(tempfile.mkdtemp(dir="/var/tmp"))
+    try:
+        (base / "f").write_text("real")
+        before = set(os.listdir("/tmp"))
+        done = subprocess.run([GLOVEBOX, "run", "-w", base, "--", "sh", "-c", "pwd; cat f; echo x > made; ls /var/tmp /tmp"], env=box.env, capture_output=True, text=True, timeout=DEADLINE)
+        assert done.returncode == 0 and "real" in done.stdout, done.stderr
+        assert not (base / "made").exists() and base.name not in set(os.listdir("/tmp")) - before
+    finally:
+        shutil.rmtree(base)
+
+
+def test_links_in_the_workspace_are_not_followed_by_the_privileged_side(box):
+    """F2 F3 F5: no directory, file or node appears where a planted link leads."""
+    outside = box.base / "outside"
+    outside.mkdir()
+    for name in ("dev", "proc", "etc", ".env", "sub"):
+        (box.ws / name).symlink_to(outside)
+    policy = box.base / "p.json"
+    policy.write_text(json.dumps({"files": {"hide": [".env", "sub/key", "dev/null"]}}))
+    done = subprocess.run([GLOVEBOX, "run", "-p", policy, "--", "sh", "-c", "ls -A; touch sub/x dev/y"], cwd=box.ws, env=box.env, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.stdout.split() == ["dev", "etc", "proc", "sub"] and list(outside.iterdir()) == []
+
+
+def test_directories_that_change_places_during_the_start_lead_nowhere(box):
+    """F1: a directory of the workspace is a link every other moment while sessions mask a name in it."""
+    outside = box.base / "outside"
+    outside.mkdir()
+    (outside / "key").write_text("outside")
+    (box.ws / "a").mkdir()
+    (box.ws / "a" / "key").write_text("SECRET")
+    (box.ws / "b").symlink_to(outside)
+    policy = box.base / "p.json"
+    policy.write_text(json.dumps({"files": {"hide": ["a/key"]}}))
+    stop = threading.Event()
+
+    def flip():
+        while not stop.is_set():
+            os.rename(box.ws / "a", box.ws / "c")
+            os.rename(box.ws / "b", box.ws / "a")
+            os.rename(box.ws / "a", box.ws / "b")
+            os.rename(box.ws / "c", box.ws / "a")
+    t = threading.Thread(target=flip)
+    t.start()
+    try:
+        for _ in range(int(os.environ.get("GLOVEBOX_RACES", "20"))):
+            done = subprocess.run([GLOVEBOX, "run", "--discard", "-p", policy, "--", "true"], cwd=box.ws, env=box.env, capture_output=True, text=True, timeout=DEADLINE)
+            assert done.returncode == 0, done.stderr
+    finally:
+        stop.set()
+        t.join()
+    assert sorted(p.name for p in outside.iterdir()) == ["key"] and (outside / "key").read_text() == "outside"
+    assert (box.ws / "a" / "key").read_text() == "SECRET"
+
+
+def test_glovebox_itself_is_covered_wherever_it_would_show(box):
+    """M13 L3: a policy that shows a parent of our own directories shows them empty."""
+    policy = box.base / "p.json"
+    policy.write_text(json.dumps({"files": {"read": [str(box.base)]}}))
+    ws = box.base.parent / (box.base.name + "-ws")
+    ws.mkdir()
+    done = subprocess.run([GLOVEBOX, "run", "-p", policy, "--discard", "--", "sh", "-c", f"ls {box.env['GLOVEBOX_STATE']}; find {box.base} -type s"], cwd=ws, env=box.env,
+                          capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode != 125, done.stderr
+    assert done.stdout == "" and "Permission denied" in done.stderr
