@@ -195,3 +195,40 @@ def test_show_explain_and_import(box):
     glovebox(box, "policy", "check", path)
     glovebox(box, "policy", "check", box.base / "none.json", code=1)
     glovebox(box, "policy", "frobnicate", code=2)
+
+
+NATURAL = r"""
+import errno, os, signal, socket, collections
+seen = collections.Counter()
+def fails(f, *a):
+    try:
+        f(*a)
+    except OSError as e:
+        seen[errno.errorcode[e.errno]] += 1
+        return
+    raise SystemExit(f"{f} {a} did not fail")
+os.mkdir("closed"); open("plain", "w").close(); open("closed/x", "w").close(); os.chmod("plain", 0); os.chmod("closed", 0)
+open("noexec", "w").close(); open("/tmp/ro", "w").close(); os.chmod("/tmp/ro", 0o444); os.mkdir("d")
+s = socket.socket(socket.AF_UNIX); s.bind("sock")
+port = socket.create_server(("127.0.0.1", 0)).getsockname()[1]
+for i in range(60):
+    fails(open, f"missing-{i}"); fails(open, f"/tmp/missing-{i}"); fails(os.stat, f"/usr/share/no-such-{i}"); fails(os.unlink, f"no/such/{i}"); fails(os.listdir, f"/nowhere-{i}/x")
+    fails(open, "plain"); fails(open, "closed/x"); fails(os.execv, "./noexec", ["x"]); fails(open, "/tmp/ro", "w"); fails(os.chdir, "closed")
+    fails(os.chown, "noexec", 0, 0); fails(os.setuid, 0); fails(os.setgid, 0); fails(os.link, "d", f"hard-{i}"); fails(os.kill, 1, signal.SIGTERM)
+    fails(socket.socket(socket.AF_UNIX).connect, "sock"); fails(socket.create_connection, ("127.0.0.1", port)); fails(socket.create_connection, ("::1", 1))
+    fails(os.rmdir, "plain"); fails(os.mkdir, "d")
+assert seen["ENOENT"] >= 250 and seen["EACCES"] >= 250 and seen["EPERM"] >= 200 and seen["ECONNREFUSED"] >= 150, seen
+print(sum(seen.values()))
+"""
+
+
+@pytest.mark.parametrize("policy", ["default", "strict", "masks"])
+def test_a_thousand_errors_that_are_not_ours_are_not_claimed(box, policy):
+    masks = {"files": {"hide": ["never/looked/at"]}, "syscalls": {"deny": ["mq_open"]}}
+    (box.base / "p.jsonc").write_text(json.dumps({"extends": policy} if policy != "masks" else masks))
+    report = box.base / "report.json"
+    done = subprocess.run([GLOVEBOX, "run", "--quiet", "--discard", "-p", box.base / "p.jsonc", "--report", report, "--", "/usr/bin/python3", "-c", NATURAL],
+                          capture_output=True, text=True, timeout=DEADLINE, cwd=box.ws, env=box.env)
+    assert done.returncode == 0 and int(done.stdout) >= 1000, done.stderr
+    ours = [d for d in json.loads(report.read_text())["denials"] if "/pyvenv.cfg" not in d.get("subject", "")]
+    assert ours == []
