@@ -23,6 +23,7 @@
 #include "sandbox/root.h"
 #include "sandbox/scan.h"
 #include "sandbox/sys.h"
+#include "sandbox/usage.h"
 
 static int become_session(const struct store_record *rec)
 {
@@ -134,6 +135,25 @@ int view_scan(const struct sb_config *config, const struct store_record *rec, in
 			count++;
 	}
 	return r < 0 ? r : scan_layers(sock, uppers, count, now, base);
+}
+
+int view_usage(const struct store_record *rec, int dir, const struct sb_request *q, int sock)
+{
+	struct sb_change done = { .kind = SB_CHANGE_END };
+	int uppers[SB_LAYERS_MAX];
+	uint32_t count = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < q->layer_count; i++) {
+		r = store_open_layer(dir, q->layers[i], "upper", &uppers[count]);
+		count += r == 0;
+		r = r == -ENOENT ? 0 : r; /* squashed or dropped meanwhile */
+	}
+	if (r == 0)
+		r = become_session(rec);
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = usage_add(uppers[i], q->call, &done.size, &done.inode);
+	return r < 0 ? r : io_send(sock, &done, sizeof(done), NULL, 0);
 }
 
 /* --- squash ------------------------------------------------------------- */

@@ -19,6 +19,10 @@
 int view_scan(const struct sb_config *config, const struct store_record *rec, int dir,
 	      const struct sb_request *q, int sock);
 
+/* How much of the disk the layers of the request take. Answers with one END: `size` in
+ * bytes, `inode` the number of names, of which it counts no more than q->call. */
+int view_usage(const struct store_record *rec, int dir, const struct sb_request *q, int sock);
+
 /*
  * view_squash() - the first of two layers takes the second one in
  *

@@ -211,6 +211,8 @@ static _Noreturn void files_child(struct warden *w, const struct sb_request *q,
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (q->verb == SB_VERB_SCAN)
 		r = view_scan(w->config, rec, dir, q, sock);
+	else if (q->verb == SB_VERB_USAGE)
+		r = view_usage(rec, dir, q, sock);
 	else if (q->verb == SB_VERB_SQUASH)
 		r = view_squash(rec, dir, q, sock);
 	else if (q->verb == SB_VERB_DROP)
@@ -248,7 +250,8 @@ static int serve_files(struct warden *w, const struct sb_request *q, const int *
 	r = store_load(w->config, q->session, &rec, &dir);
 	/* what is read and written must not change meanwhile; the child keeps the
 	 * lock. While a keeper of ours has it, the supervisor knows who does what. */
-	if (r == 0 && q->verb != SB_VERB_SCAN && !find_session(w, q->session))
+	if (r == 0 && q->verb != SB_VERB_SCAN && q->verb != SB_VERB_USAGE &&
+	    !find_session(w, q->session))
 		r = store_lock(dir, &lock);
 	if (r == 0 && writes)
 		r = store_open_journal(dir, &journal);
@@ -281,9 +284,9 @@ static const struct {
 } verbs[SB_VERB_COUNT] = {
 	[SB_VERB_ATTACH] = { serve_attach, false }, [SB_VERB_OPEN] = { serve_open, true },
 	[SB_VERB_CLOSED] = { serve_closed, true },  [SB_VERB_SCAN] = { serve_files, true },
-	[SB_VERB_APPLY] = { serve_files, true },    [SB_VERB_RECOVER] = { serve_files, true },
-	[SB_VERB_SQUASH] = { serve_files, true },   [SB_VERB_DROP] = { serve_files, true },
-	[SB_VERB_REMOVE] = { serve_files, true },
+	[SB_VERB_USAGE] = { serve_files, true },    [SB_VERB_APPLY] = { serve_files, true },
+	[SB_VERB_RECOVER] = { serve_files, true },  [SB_VERB_SQUASH] = { serve_files, true },
+	[SB_VERB_DROP] = { serve_files, true },     [SB_VERB_REMOVE] = { serve_files, true },
 };
 
 static int serve(struct warden *w, const struct sb_request *q, const int *fds, unsigned int count,

@@ -49,6 +49,7 @@ enum sb_verb {
 	SB_VERB_OPEN, /* a session: namespaces, root; gives its keeper */
 	SB_VERB_CLOSED, /* the keeper has ended: remove what it could not */
 	SB_VERB_SCAN, /* what some of its layers change */
+	SB_VERB_USAGE, /* how much of the disk they take: END with `size` and `inode` */
 	SB_VERB_APPLY, /* a writer for its workspace, with a journal */
 	SB_VERB_RECOVER, /* finish or undo what a journal holds */
 	SB_VERB_SQUASH, /* the lower of two layers takes the upper one in */
@@ -125,7 +126,7 @@ struct sb_request {
 	uint32_t abi; /* SB_ABI */
 	uint32_t verb; /* enum sb_verb */
 	uint32_t flags; /* enum sb_flag */
-	uint32_t call; /* LEAF, START, RETIRE: number of the call */
+	uint32_t call; /* LEAF, START, RETIRE: number of the call; USAGE: names to count */
 	uint32_t attach_type; /* ATTACH: 0 for a tracepoint, else enum bpf_attach_type */
 	uint32_t requester; /* OPEN: uid whose workspace it must be; 0: anybody's */
 	uint32_t layer_count; /* of `layers` */

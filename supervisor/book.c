@@ -16,12 +16,13 @@
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "supervisor/call.h"
+#include "supervisor/disk.h"
 #include "supervisor/session.h"
 
 /* Longer is damage: a policy of some kilobytes, 64 layers, their calls. */
 #define BOOK_MAX (4u << 20)
 
-int session_write_file(int dir, const char *name, const struct text *t)
+static int write_file(int dir, const char *name, const struct text *t)
 {
 	AUTO_FD fd = -1;
 	char temp[64];
@@ -37,6 +38,13 @@ int session_write_file(int dir, const char *name, const struct text *t)
 	if (r == 0 && renameat(dir, temp, dir, name) < 0)
 		r = -errno;
 	return r;
+}
+
+int session_write_file(int dir, const char *name, const struct text *t)
+{
+	int r = write_file(dir, name, t);
+
+	return disk_use_reserve(dir, r) ? write_file(dir, name, t) : r;
 }
 
 static void add_member(struct text *t, const char *key, const char *value)

@@ -46,6 +46,7 @@ int changes_ask(const struct changes_of *of, enum sb_verb verb, int *ret_sock)
 		.verb = verb,
 		.layer_count = of->count,
 		.layer_first = of->first,
+		.call = of->limit,
 	};
 	int fds[IO_FDS_MAX];
 	unsigned int count = 0;

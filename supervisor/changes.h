@@ -62,6 +62,7 @@ struct changes {
 /* Which layers of which session: the stack, lowest first, and the index of the
  * first one that is asked about. Borrows everything. */
 struct changes_of {
+	uint32_t limit; /* USAGE: names to count */
 	const struct policy *policy; /* what it hides and protects; NULL: the default. Borrowed */
 	int warden;
 	const char *session;

@@ -68,6 +68,7 @@ static const char *const listed[] = {
 	"fcntl",
 	"fdatasync",
 	"fstat",
+	"fstatfs",
 	"fsync",
 	"ftruncate",
 	"futex",

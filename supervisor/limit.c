@@ -7,6 +7,7 @@
 
 #include "sandbox/base/io.h"
 #include "supervisor/call_inner.h"
+#include "supervisor/disk.h"
 #include "supervisor/leaf.h"
 #include "supervisor/session.h"
 
@@ -126,6 +127,8 @@ int call_watch_limits(struct call *c)
 	int r;
 
 	r = call_arm_wall(c);
+	if (r >= 0)
+		r = disk_watch(c->session);
 	if (r >= 0 && c->leaf[SB_LEAF_CPU] >= 0)
 		r = sd_event_add_time_relative(loop, &c->on_cpu, CLOCK_MONOTONIC, CPU_LOOK_MIN_US,
 					       1000, on_cpu, c);

@@ -65,6 +65,8 @@ struct policy {
 	uint64_t wall_ns;
 	uint64_t cpu_ns;
 	uint64_t output_bytes;
+	uint64_t disk_bytes; /* of all layers of the session; looked at, see disk.h */
+	uint32_t disk_files; /* names in them */
 	bool as_root; /* inside, the user is root (0) */
 	enum policy_commit commit;
 	uint64_t approval_ns; /* a held call waits this long; then the answer is no */

@@ -125,7 +125,8 @@ static bool is_lower(const struct policy *a, const struct policy *b)
 	const struct sb_limits *x = &a->limits, *y = &b->limits;
 
 	return a->wall_ns <= b->wall_ns && a->cpu_ns <= b->cpu_ns &&
-	       a->output_bytes <= b->output_bytes && x->memory_bytes <= y->memory_bytes &&
+	       a->output_bytes <= b->output_bytes && a->disk_bytes <= b->disk_bytes &&
+	       a->disk_files <= b->disk_files && x->memory_bytes <= y->memory_bytes &&
 	       x->tmp_bytes <= y->tmp_bytes && x->pids <= y->pids && x->cpu_milli <= y->cpu_milli &&
 	       x->open_files <= y->open_files &&
 	       (y->file_bytes == 0 || (x->file_bytes > 0 && x->file_bytes <= y->file_bytes));

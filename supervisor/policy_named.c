@@ -160,6 +160,8 @@ static void start_empty(struct policy *p)
 		.wall_ns = 600ull * 1000000000u,
 		.cpu_ns = 300ull * 1000000000u,
 		.output_bytes = 16ull << 20,
+		.disk_bytes = 2ull << 30,
+		.disk_files = 500000,
 		.approval_ns = 300ull * 1000000000u,
 	};
 }

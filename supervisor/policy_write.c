@@ -82,6 +82,8 @@ void policy_add_json(const struct policy *p, struct text *out)
 		l->cpu_milli % 1000, (unsigned long long)l->memory_bytes,
 		(unsigned long long)l->tmp_bytes, (unsigned long long)p->output_bytes, l->pids,
 		l->open_files);
+	text_printf(out, ",\"disk\":\"%llu\",\"files\":%u", (unsigned long long)p->disk_bytes,
+		    p->disk_files);
 	if (l->file_bytes > 0)
 		text_printf(out, ",\"file\":\"%llu\"", (unsigned long long)l->file_bytes);
 	text_add(out, "},\"env\":{\"pass\":[");

@@ -17,6 +17,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "supervisor/disk.h"
 
 #define SEEN_DIR "seen"
 #define LINE_FIELDS 6
@@ -92,6 +93,7 @@ static int write_file(int session_dir, uint32_t call, int flags, const struct te
 	AUTO_FD dir = -1;
 	AUTO_FD fd = -1;
 	char name[16];
+	off_t size;
 	int r;
 
 	if (t->failed)
@@ -101,7 +103,13 @@ static int write_file(int session_dir, uint32_t call, int flags, const struct te
 		return r;
 	file_name(call, name);
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-	return fd < 0 ? -errno : io_write_all(fd, t->at, t->len);
+	if (fd < 0)
+		return -errno;
+	size = lseek(fd, 0, SEEK_END);
+	r = io_write_all(fd, t->at, t->len);
+	if (disk_use_reserve(session_dir, r))
+		r = ftruncate(fd, size) < 0 ? -errno : io_write_all(fd, t->at, t->len);
+	return r;
 }
 
 int seen_write(int session_dir, uint32_t call, const struct changes *list, uint64_t started_ns)

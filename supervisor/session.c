@@ -6,6 +6,7 @@
  * everything else. Opening is asked and answered in two steps, because other
  * work is done meanwhile.
  */
+#include "supervisor/disk.h"
 #include "supervisor/session.h"
 #include "supervisor/shown.h"
 
@@ -127,6 +128,7 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
 		.requester = requester,
 		.limits = s->policy->limits,
 	};
+	uint64_t most = s->policy->disk_bytes;
 	AUTO_FD own = -1;
 	AUTO_FD shown = -1;
 	int filter = -1;
@@ -137,6 +139,9 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
 	memcpy(q.session, s->id, sizeof(q.session));
 	memcpy(q.at, s->at, strlen(s->at));
 	memcpy(q.workspace, s->workspace, strlen(s->workspace));
+	/* one file alone is held by the kernel, at once */
+	if (q.limits.file_bytes == 0 || q.limits.file_bytes > most)
+		q.limits.file_bytes = most;
 	r = choose_filter(s, &filter, &own, why);
 	if (r == 0)
 		r = shown_make(s->policy, &shown);
@@ -191,6 +196,7 @@ int session_open_log(struct session *s)
 		openat(dir, "1.jsonl", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (log->fd < 0 || fstat(log->fd, &st) < 0)
 		return -errno;
+	log->reserve = fcntl(s->dir, F_DUPFD_CLOEXEC, 3);
 	s->stream->log_bytes = (uint64_t)st.st_size;
 	return 0;
 }
@@ -315,13 +321,15 @@ void session_add_protection(const struct session *s, bool is_watched, struct tex
 		    session_tier(s, is_watched));
 	text_printf(out, ",\"landlock_abi\":%u,\"watched\":%s", s->landlock_abi,
 		    is_watched ? "true" : "false");
-	text_printf(out, ",\"limits\":{\"memory\":%s,\"pids\":%s,\"cpu\":%s,\"by\":\"%s\"}",
-		    s->in_force & SB_FORCE_MEMORY ? "true" : "false",
-		    s->in_force & SB_FORCE_PIDS ? "true" : "false",
-		    s->in_force & SB_FORCE_CPU ? "true" : "false",
-		    s->in_force & SB_FORCE_V1   ? "cgroup v1"
-		    : s->in_force & SB_FORCE_V2 ? "cgroup v2"
-						: "nothing");
+	text_printf(
+		out,
+		",\"limits\":{\"memory\":%s,\"pids\":%s,\"cpu\":%s,\"by\":\"%s\",\"disk\":\"watched\"}",
+		s->in_force & SB_FORCE_MEMORY ? "true" : "false",
+		s->in_force & SB_FORCE_PIDS ? "true" : "false",
+		s->in_force & SB_FORCE_CPU ? "true" : "false",
+		s->in_force & SB_FORCE_V1   ? "cgroup v1"
+		: s->in_force & SB_FORCE_V2 ? "cgroup v2"
+					    : "nothing");
 	if (!is_watched && s->unwatched_why[0]) {
 		text_add(out, ",\"unwatched_because\":");
 		text_add_json(out, s->unwatched_why, strlen(s->unwatched_why));
@@ -411,6 +419,7 @@ void session_done(struct session *s)
 		stream_done(s->stream);
 		free(s->stream);
 	}
+	disk_stop(s);
 	profile_free(s->profile);
 	s->profile = NULL;
 	s->policy = NULL;

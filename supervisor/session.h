@@ -39,6 +39,7 @@ enum session_state { SESSION_KEPT, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED
 extern const char *const session_state_names[];
 
 struct call;
+struct disk;
 struct host;
 typedef void (*session_call_fn)(struct call *c, void *context);
 
@@ -81,6 +82,7 @@ struct session {
 	uint32_t landlock_abi;
 	uint32_t range;
 	struct explain_view view;
+	struct disk *disk; /* while calls run, or NULL; owned */
 	struct profile *profile; /* of a policy with system calls of its own, or NULL; owned */
 
 	/* layers */

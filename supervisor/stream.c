@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
+#include "supervisor/disk.h"
 
 /* Lines are written in pieces of about this size. */
 #define FLUSH_BYTES (256u * 1024)
@@ -113,6 +114,8 @@ static size_t drain_sink(struct stream_sink *sink, int timeout_ms)
 		w = write(sink->fd, sink->waiting.at + done, n > most ? most : n);
 		if (w < 0 && errno == EINTR)
 			continue;
+		if (w < 0 && sink->reserve > 0 && disk_use_reserve(sink->reserve, -errno))
+			continue;
 		if (w < 0) {
 			give_up(sink, -errno);
 			return done;
@@ -195,6 +198,8 @@ void stream_done(struct stream *s)
 			tell_dropped(s, &s->sinks[i]);
 		drain(s, &s->sinks[i], LAST_MS);
 		give_up(&s->sinks[i], s->sinks[i].error);
+		if (s->sinks[i].reserve > 0)
+			fd_done(&s->sinks[i].reserve);
 	}
 	text_done(&s->line);
 	text_done(&s->human);

@@ -25,6 +25,7 @@ enum { STREAM_FILE, STREAM_LOG, STREAM_STDERR, STREAM_SINKS };
 struct stream_sink {
 	int fd; /* -1: none, or given up */
 	bool borrowed; /* standard error is not ours to close */
+	int reserve; /* directory with a reserve for a full disk; 0: none; owned */
 	int error; /* first -errno: why it was given up */
 	struct text waiting;
 	uint64_t dropped; /* lines, not told yet */
