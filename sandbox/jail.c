@@ -186,7 +186,8 @@ _Noreturn static void become_child(const struct sb_plan *plan)
 	r = plan->shared >= 0 ? share_layers() : show_layers(plan, proc);
 	if (r < 0)
 		jail_fail(plan, SB_STAGE_LAYER, r);
-	r = landlock_make_rules(plan->session->at, plan->session->landlock_abi, &rules);
+	r = landlock_make_rules(plan->session->at, plan->session->shown,
+				plan->session->landlock_abi, &rules);
 	if (r < 0)
 		jail_fail(plan, SB_STAGE_RULES, r);
 	r = root_add_proc(proc);

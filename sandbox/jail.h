@@ -12,6 +12,7 @@
 struct jail_session {
 	int userns, mntns, netns, ipcns, utsns;
 	const char *at; /* where the workspace is shown */
+	const struct sb_shown *shown;
 	uint32_t landlock_abi; /* 0 where the kernel has none */
 	uint32_t flags; /* enum sb_flag */
 	bool is_masked; /* some names of the workspace do not exist inside */

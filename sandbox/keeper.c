@@ -277,6 +277,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 		.propagation = MS_PRIVATE,
 	};
 	static int shown[SB_SHOWN_MAX];
+	struct over overs[SB_OVERLAYS_MAX];
 	AUTO_FD devices = -1;
 	AUTO_FD lower = -1;
 	AUTO_FD layers = -1;
@@ -314,13 +315,18 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	plan.layers = layers;
 	*ret_stage = SB_STAGE_ROOT;
 	plan.shown_fds = shown;
-	r = show_open(k->shown, shown);
+	plan.overs = overs;
+	r = over_open(k->shown, layers_dir, k->record.range, overs);
+	if (r == 0)
+		r = show_open(k->shown, shown);
 	if (r == 0)
 		r = open_tools(k->config, &plan);
 	if (r == 0)
 		r = build_root(k, &plan, ret_stage);
 	for (size_t i = 0; i < SB_SHOWN_MAX; i++)
 		fd_done(&shown[i]);
+	for (size_t i = 0; i < SB_OVERLAYS_MAX; i++)
+		fd_done(&overs[i].tree);
 	for (size_t i = 0; i < SB_TOOLS_MAX; i++)
 		fd_done(&plan.tools[i]);
 	return r;
@@ -342,6 +348,7 @@ static int open_session(struct keeper *k, int filter, int shown, uint32_t *ret_s
 	if (r < 0)
 		return r;
 	k->jail.at = k->record.at;
+	k->jail.shown = k->shown;
 	k->jail.flags = k->record.flags;
 	*ret_stage = SB_STAGE_CGROUP;
 	r = cgroup_open_session(&k->cgroup, k->request->session, &k->jail.limits);

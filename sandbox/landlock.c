@@ -43,7 +43,8 @@ int landlock_abi(uint32_t *ret_abi)
 	return 0;
 }
 
-int landlock_make_rules(const char *workspace, uint32_t abi, int *ret_rules)
+int landlock_make_rules(const char *workspace, const struct sb_shown *shown, uint32_t abi,
+			int *ret_rules)
 {
 	static const char *const writable[] = { "/tmp", "/run", "/home/agent", "/dev/shm" };
 	struct sb_landlock_attr attr = { 0 };
@@ -75,6 +76,11 @@ int landlock_make_rules(const char *workspace, uint32_t abi, int *ret_rules)
 		r = add_rule(rules, writable[i], READ_RIGHTS | write_rights);
 	if (r == 0)
 		r = add_rule(rules, workspace, READ_RIGHTS | write_rights);
+	for (uint32_t i = 0; r == 0 && i < shown->count; i++)
+		if (shown->entries[i].kind == SB_SHOWN_OVERLAY) {
+			r = add_rule(rules, shown->entries[i].path, READ_RIGHTS | write_rights);
+			r = r == -ENOENT ? 0 : r; /* this machine has none */
+		}
 	if (r < 0)
 		return r;
 	*ret_rules = fd_take(&rules);

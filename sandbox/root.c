@@ -171,23 +171,27 @@ static int write_text(int root, const char *path, const char *text, size_t size)
 	return fd < 0 ? -errno : io_write_all(fd, text, size);
 }
 
+static int make_users(int root)
+{
+	int r;
+
+	r = write_text(root, "etc/passwd", passwd_text, sizeof(passwd_text) - 1);
+	if (r == 0)
+		r = write_text(root, "etc/group", group_text, sizeof(group_text) - 1);
+	return r < 0 ? r : write_text(root, "etc/hosts", hosts_text, sizeof(hosts_text) - 1);
+}
+
 static int make_files(int root)
 {
 	static const char *const dirs[] = { "etc",  "dev",    "proc", "sys", "tmp", "run",
 					    "home", HOME_DIR, "root", "var", "srv", "mnt" };
-	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		if (mkdirat(root, dirs[i], 0755) < 0)
 			return -errno;
 	if (symlinkat("/tmp", root, "var/tmp") < 0 || symlinkat("/run", root, "var/run") < 0)
 		return -errno;
-	r = write_text(root, "etc/passwd", passwd_text, sizeof(passwd_text) - 1);
-	if (r == 0)
-		r = write_text(root, "etc/group", group_text, sizeof(group_text) - 1);
-	if (r == 0)
-		r = write_text(root, "etc/hosts", hosts_text, sizeof(hosts_text) - 1);
-	return r;
+	return make_users(root);
 }
 
 /* /glovebox/tools, /glovebox/tools.1 and so on. */
@@ -275,6 +279,14 @@ static int add_layers(int root, const struct root_plan *plan)
 	r = attach(plan->lower, root, "proc/w");
 	if (r == 0)
 		r = attach(plan->layers, root, "proc/l");
+	if (r == 0)
+		r = over_mount(root, plan->overs);
+	/* that of the machine is everybody's: it is not shown */
+	for (size_t i = 0; r == 0 && i < SB_OVERLAYS_MAX; i++)
+		if (plan->overs[i].tree >= 0 && strcmp(plan->overs[i].path, "/var") == 0)
+			r = add_tmpfs(root, "var/tmp", plan, "1777", 0);
+	if (r == 0)
+		r = show_cover(root, plan->config, plan->shown);
 	return r < 0 ? r : show_make_path(root, plan->at + 1, false);
 }
 
@@ -361,7 +373,7 @@ int root_build(const struct root_plan *plan, uint32_t *ret_stage)
 		r = add_tmpfs(root, HOME_DIR, plan, "0700", 0);
 	/* after those: what is shown may lie below them */
 	if (r == 0)
-		r = show_all(root, plan->config, plan->shown, plan->shown_fds);
+		r = show_all(root, plan->shown, plan->shown_fds);
 	if (r == 0)
 		r = add_tools(root, plan);
 	if (r < 0)

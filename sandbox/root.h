@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "sandbox/over.h"
 #include "sandbox/wire.h"
 
 /* All a root is made of. Borrows everything. */
@@ -13,6 +14,7 @@ struct root_plan {
 	const struct sb_config *config;
 	const struct sb_shown *shown;
 	const int *shown_fds; /* from show_open() */
+	const struct over *overs; /* from over_open() */
 	const struct sb_limits *limits;
 	const char *at; /* where the workspace is shown: absolute, no links */
 	uint32_t inside; /* id of the user inside */

@@ -42,7 +42,8 @@ static int check_entry(const struct sb_config *config, const struct sb_shown_ent
 	if (e->path[SB_PATH_MAX - 1] != '\0' || e->kind == 0 || e->kind >= SB_SHOWN_KINDS ||
 	    !path_is_plain(e->path))
 		return -EBADMSG;
-	if ((e->kind == SB_SHOWN_READ || e->kind == SB_SHOWN_TREE) && !may_show(config, e))
+	if ((e->kind == SB_SHOWN_READ || e->kind == SB_SHOWN_TREE || e->kind == SB_SHOWN_OVERLAY) &&
+	    !may_show(config, e))
 		return -EXDEV;
 	return 0;
 }
@@ -183,6 +184,15 @@ static int open_one(int tree, const char *path, int *ret_fd)
 	return 0;
 }
 
+static bool is_overlaid(const struct sb_shown *shown, const char *path)
+{
+	for (uint32_t i = 0; i < shown->count; i++)
+		if (shown->entries[i].kind == SB_SHOWN_OVERLAY &&
+		    path_is_below(path, shown->entries[i].path))
+			return true;
+	return false;
+}
+
 int show_open(const struct sb_shown *shown, int fds[SB_SHOWN_MAX])
 {
 	const char *at = "/";
@@ -198,7 +208,8 @@ int show_open(const struct sb_shown *shown, int fds[SB_SHOWN_MAX])
 	if (tree < 0)
 		return -errno;
 	for (uint32_t i = 0; r == 0 && i < shown->count; i++)
-		if (shown->entries[i].kind == SB_SHOWN_READ)
+		if (shown->entries[i].kind == SB_SHOWN_READ &&
+		    !is_overlaid(shown, shown->entries[i].path))
 			r = open_one(tree, shown->entries[i].path, &fds[i]);
 	return r;
 }
@@ -285,15 +296,21 @@ static int make_covers(int root)
 	return file < 0 ? -errno : 0;
 }
 
-int show_all(int root, const struct sb_config *config, const struct sb_shown *shown,
-	     const int fds[SB_SHOWN_MAX])
+int show_all(int root, const struct sb_shown *shown, const int fds[SB_SHOWN_MAX])
 {
-	const char *own[] = { config->state_dir, config->run_dir, config->staging };
-	int r = make_covers(root);
+	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < shown->count; i++)
 		if (fds[i] >= 0)
 			r = show_path(root, shown->entries[i].path, fds[i]);
+	return r;
+}
+
+int show_cover(int root, const struct sb_config *config, const struct sb_shown *shown)
+{
+	const char *own[] = { config->state_dir, config->run_dir, config->staging };
+	int r = make_covers(root);
+
 	for (uint32_t i = 0; r == 0 && i < shown->count; i++)
 		if (shown->entries[i].kind == SB_SHOWN_HIDE ||
 		    shown->entries[i].kind == SB_SHOWN_NOEXEC)

@@ -15,10 +15,12 @@ int show_load(const struct sb_config *config, int fd, const struct sb_shown **re
  * failure some are open, too. 0 or -errno. */
 int show_open(const struct sb_shown *shown, int fds[SB_SHOWN_MAX]);
 
-/* Attaches them below `root`, then covers what is not to be seen or run: the policy's
+/* Attaches them below `root`. 0 or -errno. */
+int show_all(int root, const struct sb_shown *shown, const int fds[SB_SHOWN_MAX]);
+
+/* Covers what is not to be seen or run, after everything else is in place: the policy's
  * entries, and Glovebox's own directories wherever they would show. 0 or -errno. */
-int show_all(int root, const struct sb_config *config, const struct sb_shown *shown,
-	     const int fds[SB_SHOWN_MAX]);
+int show_cover(int root, const struct sb_config *config, const struct sb_shown *shown);
 
 /* Puts a tree at a path of the root that is built: links in it mean this root. */
 int show_attach(int tree, int root, const char *path);

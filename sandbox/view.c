@@ -140,7 +140,7 @@ int view_scan(const struct sb_config *config, const struct store_record *rec, in
 int view_usage(const struct store_record *rec, int dir, const struct sb_request *q, int sock)
 {
 	struct sb_change done = { .kind = SB_CHANGE_END };
-	int uppers[SB_LAYERS_MAX];
+	int uppers[SB_LAYERS_MAX + SB_OVERLAYS_MAX];
 	uint32_t count = 0;
 	int r = 0;
 
@@ -148,6 +148,14 @@ int view_usage(const struct store_record *rec, int dir, const struct sb_request 
 		r = store_open_layer(dir, q->layers[i], "upper", &uppers[count]);
 		count += r == 0;
 		r = r == -ENOENT ? 0 : r; /* squashed or dropped meanwhile */
+	}
+	for (unsigned int i = 0; r == 0 && i < SB_OVERLAYS_MAX; i++) {
+		char path[40], name[16];
+
+		over_name(name, i);
+		(void)snprintf(path, sizeof(path), "layers/%s/upper", name);
+		uppers[count] = sys_openat2(dir, path, O_RDONLY | O_DIRECTORY, SB_BENEATH);
+		count += uppers[count] >= 0;
 	}
 	if (r == 0)
 		r = become_session(rec);

@@ -260,6 +260,7 @@ enum sb_shown_kind {
 	SB_SHOWN_NOEXEC, /* absolute: covered by a file that cannot be run */
 	SB_SHOWN_MASK, /* below the workspace: not there, now or later */
 	SB_SHOWN_TREE, /* absolute: READ paths are looked for below it; at most one */
+	SB_SHOWN_OVERLAY, /* absolute: shown with a layer of the session above */
 	SB_SHOWN_KINDS,
 };
 
@@ -276,6 +277,7 @@ struct sb_shown {
 
 /* Each is a mount of every session. */
 #define SB_SHOWN_MAX 512u
+#define SB_OVERLAYS_MAX 16u
 
 /* One extended attribute: its name and its value follow, not NUL-terminated. */
 struct sb_xattr {

@@ -76,6 +76,15 @@ static bool explain_missing(const struct explain_view *v, const char *path, stru
 	/* never mount anything only to explain */
 	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
 		return false;
+	/* a call may have removed what is here; what was taken out is not for everybody */
+	if (policy_find_path(v->policy, POLICY_OVERLAY, path)) {
+		if (S_ISLNK(st.st_mode) || (st.st_mode & S_IROTH))
+			return false;
+		set_path(ret, "files", "files.overlay",
+			 "not everybody on this machine may read it, so it is not shown", path);
+		text_add(&ret->suggest, "nothing: this protects the machine");
+		return true;
+	}
 	if (strcmp(path, "/etc/resolv.conf") == 0) {
 		set_path(ret, "network", "network.mode",
 			 "the session has no network, so it has no name server", path);

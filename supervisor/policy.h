@@ -41,6 +41,7 @@ enum policy_list_name {
 	POLICY_HIDE, /* absolute, or of the workspace: not shown */
 	POLICY_WRITE, /* globs of the workspace that may be committed; none: all */
 	POLICY_PROTECT, /* globs of the workspace whose commit needs a word */
+	POLICY_OVERLAY, /* absolute: shown with a private layer above, never committed */
 	POLICY_EXEC_DENY, /* absolute: shown, and cannot be run */
 	POLICY_SYSCALL_ALLOW,
 	POLICY_SYSCALL_DENY,

@@ -30,6 +30,7 @@ const char *const policy_list_names[POLICY_LISTS] = {
 	[POLICY_HIDE] = "files.hide",
 	[POLICY_WRITE] = "files.write",
 	[POLICY_PROTECT] = "files.protect",
+	[POLICY_OVERLAY] = "files.overlay",
 	[POLICY_EXEC_DENY] = "exec.deny",
 	[POLICY_SYSCALL_ALLOW] = "syscalls.allow",
 	[POLICY_SYSCALL_DENY] = "syscalls.deny",
@@ -120,6 +121,12 @@ static int set_limit(struct policy *p, const cJSON *value, struct text *why)
 	return policy_set_limit(p, words.at, why);
 }
 
+/* Without a limit of its own a file may be as large as all layers. */
+static uint64_t most_of_file(const struct policy *p)
+{
+	return p->limits.file_bytes > 0 ? p->limits.file_bytes : p->disk_bytes;
+}
+
 static bool is_lower(const struct policy *a, const struct policy *b)
 {
 	const struct sb_limits *x = &a->limits, *y = &b->limits;
@@ -128,8 +135,7 @@ static bool is_lower(const struct policy *a, const struct policy *b)
 	       a->output_bytes <= b->output_bytes && a->disk_bytes <= b->disk_bytes &&
 	       a->disk_files <= b->disk_files && x->memory_bytes <= y->memory_bytes &&
 	       x->tmp_bytes <= y->tmp_bytes && x->pids <= y->pids && x->cpu_milli <= y->cpu_milli &&
-	       x->open_files <= y->open_files &&
-	       (y->file_bytes == 0 || (x->file_bytes > 0 && x->file_bytes <= y->file_bytes));
+	       x->open_files <= y->open_files && most_of_file(a) <= most_of_file(b);
 }
 
 static int read_limits(struct policy *p, const cJSON *limits, bool only_lower, struct text *why,
@@ -355,8 +361,9 @@ static int read_tree(struct reader *r, const cJSON *tree)
 
 static int read_files(struct reader *r, const cJSON *files)
 {
-	static const char *const known[] = { "read", "hide", "write", "protect", "commit", "root" };
-	static const char *const gives[] = { "read", "write", "commit", "root" };
+	static const char *const known[] = { "read",    "hide",   "write", "protect",
+					     "overlay", "commit", "root" };
+	static const char *const gives[] = { "read", "write", "overlay", "commit", "root" };
 	const cJSON *commit = get(files, "commit");
 	int e = check_keys(r, files, "\"files\"", known, ARRAY_SIZE(known));
 
@@ -370,6 +377,8 @@ static int read_files(struct reader *r, const cJSON *files)
 		e = read_list(r, files, "write", POLICY_WRITE);
 	if (e == 0)
 		e = read_list(r, files, "protect", POLICY_PROTECT);
+	if (e == 0)
+		e = read_list(r, files, "overlay", POLICY_OVERLAY);
 	if (e == 0)
 		e = read_tree(r, get(files, "root"));
 	if (e < 0 || !commit)

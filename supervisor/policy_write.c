@@ -49,6 +49,7 @@ static void add_files(const struct policy *p, struct text *out)
 	add_list(p, POLICY_HIDE, "hide", out);
 	add_list(p, POLICY_WRITE, "write", out);
 	add_list(p, POLICY_PROTECT, "protect", out);
+	add_list(p, POLICY_OVERLAY, "overlay", out);
 	if (p->tree) {
 		text_add(out, ",\"root\":");
 		text_add_json(out, p->tree, strlen(p->tree));

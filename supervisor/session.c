@@ -128,7 +128,6 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
 		.requester = requester,
 		.limits = s->policy->limits,
 	};
-	uint64_t most = s->policy->disk_bytes;
 	AUTO_FD own = -1;
 	AUTO_FD shown = -1;
 	int filter = -1;
@@ -139,9 +138,10 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
 	memcpy(q.session, s->id, sizeof(q.session));
 	memcpy(q.at, s->at, strlen(s->at));
 	memcpy(q.workspace, s->workspace, strlen(s->workspace));
-	/* one file alone is held by the kernel, at once */
-	if (q.limits.file_bytes == 0 || q.limits.file_bytes > most)
-		q.limits.file_bytes = most;
+	/* one file alone is held by the kernel, at once; who needs larger ones with holes
+	 * says so */
+	if (q.limits.file_bytes == 0)
+		q.limits.file_bytes = s->policy->disk_bytes;
 	r = choose_filter(s, &filter, &own, why);
 	if (r == 0)
 		r = shown_make(s->policy, &shown);

@@ -56,6 +56,8 @@ int shown_make(const struct policy *p, int *ret_fd)
 	if (r == 0)
 		r = add_list(all, p, POLICY_READ, SB_SHOWN_READ);
 	if (r == 0)
+		r = add_list(all, p, POLICY_OVERLAY, SB_SHOWN_OVERLAY);
+	if (r == 0)
 		r = add_list(all, p, POLICY_HIDE, SB_SHOWN_HIDE);
 	if (r == 0)
 		r = add_list(all, p, POLICY_EXEC_DENY, SB_SHOWN_NOEXEC);
@@ -89,6 +91,9 @@ int shown_allow(struct sb_config *config, const struct policy *p, struct text *w
 	const struct policy_list *l = &p->lists[POLICY_READ];
 	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < l->count; i++)
+		r = allow(config->read, SB_READ_MAX, l->at[i].text, why);
+	l = &p->lists[POLICY_OVERLAY];
 	for (size_t i = 0; r == 0 && i < l->count; i++)
 		r = allow(config->read, SB_READ_MAX, l->at[i].text, why);
 	if (r == 0 && p->tree)

@@ -173,7 +173,8 @@ def test_a_directory_without_write_permission_is_committed_whole(box):
 
 
 def test_holes_stay_holes_and_a_huge_file_is_listed_at_once(box):
-    r = box.sh("truncate -s 64M big; truncate -s 10T huge; echo x | dd of=mixed seek=100000 bs=4096 status=none")
+    r = box.sh("truncate -s 64M big; truncate -s 10T huge; echo x | dd of=mixed seek=100000 bs=4096 status=none",
+               options=("--limit", "file=16T"))
     assert r.code == 0
     sizes = {c["path"].rsplit("/", 1)[1]: c["size"] for c in r.report["changes"]}
     assert sizes["huge"] == 10 << 40

@@ -232,3 +232,30 @@ def test_a_thousand_errors_that_are_not_ours_are_not_claimed(box, policy):
     assert done.returncode == 0 and int(done.stdout) >= 1000, done.stderr
     ours = [d for d in json.loads(report.read_text())["denials"] if "/pyvenv.cfg" not in d.get("subject", "")]
     assert ours == []
+
+
+def test_a_package_is_installed_in_a_layer_of_its_own(box):
+    """files.overlay: dpkg works, the machine is untouched, and what not everybody may read is not there."""
+    pkg = box.ws / "pkg"
+    (pkg / "DEBIAN").mkdir(parents=True)
+    (pkg / "usr" / "bin").mkdir(parents=True)
+    (pkg / "DEBIAN" / "control").write_text("Package: hello-gb\nVersion: 1\nArchitecture: all\nMaintainer: x <x@y>\nDescription: x\n")
+    (pkg / "DEBIAN" / "postinst").write_text("#!/bin/sh\necho configured > /etc/hello-gb\n")
+    (pkg / "usr" / "bin" / "hello-gb").write_text("#!/bin/sh\necho hello from a package\n")
+    for p in (pkg / "DEBIAN" / "postinst", pkg / "usr" / "bin" / "hello-gb"):
+        p.chmod(0o755)
+    policy = {"root": True, "files": {"overlay": ["/usr", "/etc", "/var", "/no/such"]}}
+    script = """dpkg-deb --root-owner-group -b pkg hello.deb >/dev/null; dpkg -i hello.deb >/dev/null; hello-gb; cat /etc/hello-gb
+cat /etc/shadow; rm /usr/bin/perl; ls /usr/bin/perl; ls /var/tmp; dpkg -r hello-gb >/dev/null; ls /usr/bin/hello-gb
+find /etc /var ! -perm /0004 ! -type l -readable 2>/dev/null | grep -v "^/var/lib/dpkg\\|^/var/tmp" """
+    done, report = run(box, policy, script)
+    assert done.stdout == "hello from a package\nconfigured\n", done.stdout + done.stderr
+    assert ("files.overlay", "/etc/shadow") in denied(report) and not any(s == "/usr/bin/perl" for _, s in denied(report))
+    assert os.path.exists("/usr/bin/perl") and not os.path.exists("/usr/bin/hello-gb") and not os.path.exists("/etc/hello-gb")
+    assert all("/usr/" not in c["path"] for c in report["changes"])
+    assert len(done.stderr.splitlines()) and box.ws.joinpath("pkg").exists()
+
+
+def test_a_layer_above_the_system_is_not_for_a_plain_user(box):
+    done, report = run(box, {"files": {"overlay": ["/usr", "/etc"]}}, "touch /usr/x /etc/x; cat /etc/gshadow; id -u")
+    assert done.stdout == "1000\n" and "Permission denied" in done.stderr
