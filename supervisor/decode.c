@@ -362,7 +362,8 @@ static void emit_file(const struct event *e, const struct decode_target *to,
 		path_of(e, true, &path2);
 	}
 	if (e->ret < 0 && path.at &&
-	    (explain_path(to->view, path.at, (int)-e->ret, &d) ||
+	    (explain_capability(to->view, row->name, (int)-e->ret, &d) ||
+	     explain_path(to->view, path.at, (int)-e->ret, &d) ||
 	     (row->shape.path2 && !is_link && path2.at &&
 	      explain_path(to->view, path2.at, (int)-e->ret, &d)))) {
 		emit_denied(e, to, row->name, &d);
@@ -439,7 +440,8 @@ void decode_event(const struct event *e, const struct decode_target *to)
 		return;
 	case EVENT_DENIED:
 		memcpy(args, e->args, sizeof(args));
-		if (explain_syscall(to->view, e->nr, (int)-e->ret, args, &d)) {
+		if (explain_syscall(to->view, e->nr, (int)-e->ret, args, &d) ||
+		    explain_capability(to->view, profile_syscall_name(e->nr), (int)-e->ret, &d)) {
 			emit_denied(e, to, profile_syscall_name(e->nr), &d);
 			return;
 		}

@@ -44,6 +44,31 @@ bool explain_syscall(const struct explain_view *v, int nr, int error, const uint
 	return true;
 }
 
+const char *const explain_capability_calls[] = {
+	"chown",    "lchown",   "fchown",    "fchownat",  "setuid",    "setgid",
+	"setreuid", "setregid", "setresuid", "setresgid", "setgroups", NULL,
+};
+
+bool explain_capability(const struct explain_view *v, const char *name, int error,
+			struct denial *ret)
+{
+	if (!v->policy->as_root || error != EPERM)
+		return false;
+	for (const char *const *c = explain_capability_calls; *c; c++) {
+		if (strcmp(*c, name) != 0)
+			continue;
+		*ret = (struct denial){
+			.layer = "capabilities",
+			.rule = "root",
+			.why = "root inside has no capability: it may not give files away or "
+			       "become somebody else",
+		};
+		text_add(&ret->suggest, "nothing: no call has a capability");
+		return true;
+	}
+	return false;
+}
+
 static bool is_private(const struct explain_view *v, const char *path)
 {
 	static const char *const ours[] = { "/tmp",  "/run",     "/home/agent", "/dev",

@@ -31,6 +31,14 @@ void denial_done(struct denial *d);
 bool explain_syscall(const struct explain_view *v, int nr, int error, const uint64_t args[6],
 		     struct denial *ret);
 
+/* A call by its name that failed for want of a capability, which only root inside would
+ * expect: for anybody else the same error is an ordinary one. */
+bool explain_capability(const struct explain_view *v, const char *name, int error,
+			struct denial *ret);
+
+/* The calls it is about; ends with NULL. */
+extern const char *const explain_capability_calls[];
+
 /* A path that could not be opened or changed. False: not our doing. `error` is
  * positive. Looks at the machine's own file system, without any privilege, to
  * tell a file that is hidden from one that does not exist. */

@@ -136,7 +136,7 @@ static void attach(struct host *h, struct session *s)
 	fd_done(&s->cgroup);
 	s->monitor = h->is_attached ? h->monitor : NULL;
 	if (s->monitor)
-		monitor_add_profile(s->monitor, s->profile, policy_has_masks(s->policy));
+		monitor_add_view(s->monitor, &s->view);
 }
 
 static void detach(struct host *h)

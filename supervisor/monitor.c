@@ -15,6 +15,7 @@
  * ring is drained after the cgroup is empty and before the slot is given back.
  */
 #include "supervisor/monitor.h"
+#include "supervisor/explain.h"
 #include "supervisor/profile.h"
 
 #include <bpf/bpf.h>
@@ -431,16 +432,23 @@ void monitor_free(struct monitor *m)
 	free(m);
 }
 
-void monitor_add_profile(struct monitor *m, const struct profile *p, bool has_masks)
+void monitor_add_view(struct monitor *m, const struct explain_view *v)
 {
-	if (has_masks)
+	/* once set they stay: another session's record is looked at in vain, no more */
+	if (policy_has_masks(v->policy))
 		m->bpf->bss->watch_relative = 1;
-	for (int nr = 0; p && nr < WATCH_SYSCALLS; nr++) {
+	for (int nr = 0; nr < WATCH_SYSCALLS && !profile_is_default(v->policy); nr++) {
 		uint16_t error, other;
 
-		profile_errors(p, nr, &error, &other);
+		profile_errors(v->profile, nr, &error, &other);
 		/* of two that differ the decoder hears one: the rule for all arguments */
 		if (error > 0)
 			m->bpf->bss->watch_denied[nr] = other ? other : error;
+	}
+	for (const char *const *c = explain_capability_calls; v->policy->as_root && *c; c++) {
+		int nr = profile_syscall_number(*c);
+
+		if (nr >= 0 && nr < WATCH_SYSCALLS && !syscalls_find(nr))
+			m->bpf->bss->watch_denied[nr] = EPERM;
 	}
 }

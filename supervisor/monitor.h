@@ -62,8 +62,8 @@ void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *re
 /* Stops the thread, detaches, frees. NULL is nothing. */
 void monitor_free(struct monitor *m);
 
-/* Watches for what a session's own policy refuses, too. `p` may be NULL. */
-struct profile;
-void monitor_add_profile(struct monitor *m, const struct profile *p, bool has_masks);
+/* Watches for what a session's own policy refuses, too. */
+struct explain_view;
+void monitor_add_view(struct monitor *m, const struct explain_view *v);
 
 #endif

@@ -202,10 +202,9 @@ static void explain_absolute(const struct policy *p, const char *path)
 		say(path, "the sandbox's own; read-only, and without the machine's", NULL, NULL);
 		return;
 	}
-	text_printf(&add,
-		    "nothing lists it; to show it: \"files\": {\"read\": [\"%s\"]}\n"
-		    "  (unless it is in the workspace: ask with a relative path)",
-		    path);
+	text_add(&add, "nothing lists it; to show it: \"files\": {\"read\": [");
+	text_add_json(&add, path, strlen(path));
+	text_add(&add, "]}\n  (unless it is in the workspace: ask with a relative path)");
 	say(path, "not there (ENOENT)", add.at, NULL);
 }
 
@@ -310,7 +309,9 @@ static int explain(const struct options *opt, char **words)
 
 static void not_carried(struct text *t, const char *key, const char *why)
 {
-	text_printf(t, "  %s: %s\n", key, why);
+	text_add(t, "  ");
+	text_add_safe(t, key, strlen(key));
+	text_printf(t, ": %s\n", why);
 }
 
 /* "~/x" is the person's home; "." is the workspace. */

@@ -349,7 +349,7 @@ static int open_session(struct run *r, struct text *why)
 	}
 	r->session.monitor = r->monitor;
 	if (r->monitor)
-		monitor_add_profile(r->monitor, r->session.profile, policy_has_masks(&r->policy));
+		monitor_add_view(r->monitor, &r->session.view);
 	if (r->opt.require && strcmp(r->opt.require, "full") == 0 &&
 	    strcmp(session_tier(&r->session, r->monitor != NULL), "full") != 0) {
 		text_printf(why,

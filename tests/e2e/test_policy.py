@@ -259,3 +259,12 @@ find /etc /var ! -perm /0004 ! -type l -readable 2>/dev/null | grep -v "^/var/li
 def test_a_layer_above_the_system_is_not_for_a_plain_user(box):
     done, report = run(box, {"files": {"overlay": ["/usr", "/etc"]}}, "touch /usr/x /etc/x; cat /etc/gshadow; id -u")
     assert done.stdout == "1000\n" and "Permission denied" in done.stderr
+
+
+def test_root_inside_is_told_that_it_has_no_capabilities(box):
+    script = "touch f; chown 12:34 f; chown root f && echo own; python3 -c 'import os; os.setuid(5)'; su nobody -c true; python3 -c 'import os; os.setgroups([1])'"
+    done, report = run(box, {"root": True}, script)
+    told = {d["syscall"] for d in report["denials"] if d["layer"] == "capabilities"}
+    assert "own\n" in done.stdout and "fchownat" in told and told & {"setresuid", "setreuid", "setuid"} and "setgroups" in told
+    done, report = run(box, {}, script)
+    assert not [d for d in report["denials"] if d["layer"] == "capabilities"]    # an ordinary user's ordinary errors
