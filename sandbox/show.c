@@ -250,23 +250,22 @@ static int show_path(int root, const char *path, int fd)
 	return r < 0 ? r : show_attach(fd, root, path + 1);
 }
 
-/* Puts something that is empty and may not be opened over `path`, if it is shown. Only
- * the root we build is walked, and nothing in it is followed. */
+/* Puts something that is empty and may not be opened over `path`, if it is shown; over
+ * what it leads to, where it is a link. Only the root we build is walked. */
 static int cover(int root, const char *path)
 {
 	AUTO_FD at = -1;
 	AUTO_FD clone = -1;
 	struct stat st;
 
-	at = sys_openat2(root, path + 1, O_PATH | O_NOFOLLOW,
-			 RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	at = sys_openat2(root, path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	/* where we may not go, nobody inside may */
 	if (at < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP
+			       ? 0
+			       : -errno;
 	if (fstat(at, &st) < 0)
 		return -errno;
-	if (S_ISLNK(st.st_mode))
-		return 0; /* what it leads to has a name of its own */
 	clone = open_tree(root, S_ISDIR(st.st_mode) ? COVER_DIR : COVER_FILE,
 			  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (clone < 0)

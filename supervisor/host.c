@@ -276,6 +276,15 @@ static int choose_policy(struct host *h, const struct host_plan *plan, struct se
 	if (!s->policy)
 		return -ENOMEM;
 	s->owns_policy = true;
+	/* what is built in may be looser than what the owner made the default */
+	if (!plan->is_operator && strcmp(name, "default") != 0 &&
+	    !policy_set_has(&h->policies, name)) {
+		text_add(why, "an agent may name a policy that this supervisor was started with "
+			      "(--policy NAME=FILE), and \"");
+		text_add_safe(why, name, strlen(name));
+		text_add(why, "\" is none");
+		return -EPERM;
+	}
 	r = plan->inline_policy ? policy_read_json(s->policy, plan->inline_policy, "policy_json",
 						   &h->policies, why)
 				: policy_read_named(s->policy, name, &h->policies, why);

@@ -139,6 +139,9 @@ int policy_tighten_by(struct policy *p, const char *workspace, const char **ret_
 /* Reads FILE and adds it as `name`. 0 or -EINVAL. */
 int policy_set_add(struct policy_set *set, const char *name, const char *path, struct text *why);
 
+/* Whether the owner gave one of this name. */
+bool policy_set_has(const struct policy_set *set, const char *name);
+
 /* Reads each of them, now that all are known. 0 or -EINVAL. */
 int policy_set_check(const struct policy_set *set, struct text *why);
 void policy_set_done(struct policy_set *set);

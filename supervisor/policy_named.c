@@ -288,6 +288,14 @@ int policy_set_add(struct policy_set *set, const char *name, const char *path, s
 	return 0;
 }
 
+bool policy_set_has(const struct policy_set *set, const char *name)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (strcmp(set->names[i], name) == 0)
+			return true;
+	return false;
+}
+
 int policy_set_check(const struct policy_set *set, struct text *why)
 {
 	int r = 0;

@@ -268,3 +268,35 @@ def test_root_inside_is_told_that_it_has_no_capabilities(box):
     assert "own\n" in done.stdout and "fchownat" in told and told & {"setresuid", "setreuid", "setuid"} and "setgroups" in told
     done, report = run(box, {}, script)
     assert not [d for d in report["denials"] if d["layer"] == "capabilities"]    # an ordinary user's ordinary errors
+
+
+def test_an_agent_does_not_choose_a_looser_policy(box):
+    """The owner made the default strict; what is built in is not an agent's to name."""
+    own = box.base / "own.jsonc"
+    own.write_text('{"extends": "strict"}')
+    d = Daemon(box, "--policy", own, "--policy", f"ci={own}")
+    try:
+        agent = d.connect("agent")
+        for name in ("open", "strict", "nobody"):
+            with pytest.raises(Refused, match="started with"):
+                agent.ask("session.create", workspace=str(box.ws), policy=name)
+        with pytest.raises(Refused, match="operator|bring"):
+            agent.ask("session.create", workspace=str(box.ws), policy_json={"syscalls": {"allow": ["ptrace"]}})
+        for policy in ({}, {"policy": "default"}, {"policy": "ci"}):
+            s = agent.ask("session.create", workspace=str(box.ws), **policy)["session"]
+            shown = agent.ask("session.show", id=s)["policy"]
+            assert shown["limits"]["pids"] == 64 and "mq_open" in shown["syscalls"]["deny"]
+        assert d.connect("operator").ask("session.create", workspace=str(box.ws), policy="open")["session"]
+    finally:
+        assert d.stop() == 0
+
+
+def test_hiding_a_link_hides_what_it_leads_to(box):
+    data = box.base / "data"
+    data.mkdir()
+    (data / "real").write_text("SECRET")
+    (data / "name").symlink_to("real")
+    (data / "loop").symlink_to("loop")
+    policy = {"files": {"read": [str(data)], "hide": [str(data / "name"), str(data / "loop")]}}
+    done, report = run(box, policy, f"cat {data}/name; cat {data}/real; echo end")
+    assert done.stdout == "end\n"
