@@ -146,12 +146,20 @@ static void human_path(const struct decode_target *to, const struct event *e, co
 }
 
 /* Emits a `denied` event; the human line only for the first of its kind. */
-static void emit_denied(const struct event *e, const struct decode_target *to, const char *syscall,
-			struct denial *d)
+/* The first, the tenth, the hundredth: a program that tries again and again does not
+ * drown the others, and the number is told. */
+static bool is_told(uint64_t count)
+{
+	while (count >= 10 && count % 10 == 0)
+		count /= 10;
+	return count <= 1;
+}
+
+static void tell_denied(const struct event *e, const struct decode_target *to, const char *syscall,
+			const struct denial *d, uint64_t count)
 {
 	struct text *t = begin(e, to, "denied");
-	struct text *h;
-	struct denial kept = { .layer = d->layer, .rule = d->rule, .why = d->why };
+	struct text *h = count > 1 ? NULL : human(to, STREAM_NORMAL, e, "denied");
 
 	text_printf(t, ",\"layer\":\"%s\",\"syscall\":\"%s\"", d->layer, syscall);
 	if (d->subject.len > 0)
@@ -166,23 +174,33 @@ static void emit_denied(const struct event *e, const struct decode_target *to, c
 	text_printf(t, ",\"phase\":\"pre\",\"rule\":\"%s\",\"why\":", d->rule);
 	text_add_json(t, d->why, strlen(d->why));
 	add_json_text(t, "suggest", &d->suggest);
+	if (count > 0)
+		text_printf(t, ",\"count\":%llu", (unsigned long long)count);
+	if (h) {
+		text_printf(h, "%s ", syscall);
+		if (d->subject.len > 0) {
+			text_add_safe(h, d->subject.at, d->subject.len);
+			text_add(h, " ");
+		}
+		text_printf(h, "[%s] %s; to allow it: ", d->layer, d->why);
+		text_add_safe(h, d->suggest.at, d->suggest.len);
+		text_add(h, "\n");
+	}
+	stream_end(to->stream);
+}
+
+static void emit_denied(const struct event *e, const struct decode_target *to, const char *syscall,
+			struct denial *d)
+{
+	struct denial kept = { .layer = d->layer, .rule = d->rule, .why = d->why };
+	uint64_t count;
+
 	text_add_n(&kept.subject, d->subject.at ? d->subject.at : "", d->subject.len);
 	text_add_n(&kept.suggest, d->suggest.at ? d->suggest.at : "", d->suggest.len);
-	if (tally_denied(to->tally, syscall, d)) {
-		h = human(to, STREAM_NORMAL, e, "denied");
-		if (h) {
-			text_printf(h, "%s ", syscall);
-			if (kept.subject.len > 0) {
-				text_add_safe(h, kept.subject.at, kept.subject.len);
-				text_add(h, " ");
-			}
-			text_printf(h, "[%s] %s; to allow it: ", kept.layer, kept.why);
-			text_add_safe(h, kept.suggest.at, kept.suggest.len);
-			text_add(h, "\n");
-		}
-	}
+	count = tally_denied(to->tally, syscall, d);
+	if (is_told(count))
+		tell_denied(e, to, syscall, &kept, count);
 	denial_done(&kept);
-	stream_end(to->stream);
 }
 
 static void emit_exec(const struct event *e, const struct decode_target *to)

@@ -125,7 +125,7 @@ static bool same_text(const struct text *a, const struct text *b)
 	return a->len == b->len && (a->len == 0 || memcmp(a->at, b->at, a->len) == 0);
 }
 
-bool tally_denied(struct tally *t, const char *syscall, struct denial *d)
+uint64_t tally_denied(struct tally *t, const char *syscall, struct denial *d)
 {
 	struct tally_denial *n;
 
@@ -135,14 +135,14 @@ bool tally_denied(struct tally *t, const char *syscall, struct denial *d)
 		    same_text(&n->subject, &d->subject)) {
 			n->count++;
 			denial_done(d);
-			return false;
+			return n->count;
 		}
 	}
 	if (t->denial_count == TALLY_DENIALS ||
 	    !grow((void **)&t->denials, t->denial_count, sizeof(*n))) {
 		t->denials_cut++;
 		denial_done(d);
-		return false;
+		return 0;
 	}
 	n = &t->denials[t->denial_count++];
 	*n = (struct tally_denial){
@@ -154,5 +154,5 @@ bool tally_denied(struct tally *t, const char *syscall, struct denial *d)
 		.suggest = d->suggest,
 		.count = 1,
 	};
-	return true;
+	return 1;
 }

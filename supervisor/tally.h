@@ -54,8 +54,9 @@ void tally_exec(struct tally *t, uint32_t pid, uint32_t ppid, const char *exe, s
 void tally_exit(struct tally *t, uint32_t pid, int32_t status);
 void tally_connect(struct tally *t, const char *addr, uint16_t port, const char *verdict);
 
-/* Takes the texts of `d`. True when it is the first of its kind. */
-bool tally_denied(struct tally *t, const char *syscall, struct denial *d);
+/* Takes the texts of `d`. How many of its kind there were, with this one; 0: there are
+ * too many kinds to tell. */
+uint64_t tally_denied(struct tally *t, const char *syscall, struct denial *d);
 
 /* argv with NULs between, as a JSON array. */
 void tally_add_argv(struct text *out, const char *argv, size_t len);

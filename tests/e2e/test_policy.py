@@ -300,3 +300,14 @@ def test_hiding_a_link_hides_what_it_leads_to(box):
     policy = {"files": {"read": [str(data)], "hide": [str(data / "name"), str(data / "loop")]}}
     done, report = run(box, policy, f"cat {data}/name; cat {data}/real; echo end")
     assert done.stdout == "end\n"
+
+
+def test_a_denial_that_repeats_is_told_with_its_number(box):
+    events, report = box.base / "events", box.base / "report"
+    script = "import os\nfor i in range(2500):\n try: os.stat('/etc/shadow')\n except OSError: pass\nopen('/etc/gshadow') if 0 else None"
+    done = subprocess.run([GLOVEBOX, "run", "--events", events, "--report", report, "--", "/usr/bin/python3", "-c", script],
+                          cwd=box.ws, env=box.env, capture_output=True, text=True, timeout=DEADLINE)
+    told = [e for e in map(json.loads, events.read_text().splitlines()) if e["kind"] == "denied" and e.get("path") == "/etc/shadow"]
+    assert [e["count"] for e in told] == [1, 10, 100, 1000]
+    assert [d["count"] for d in json.loads(report.read_text())["denials"] if d["subject"] == "/etc/shadow"] == [2500]
+    assert done.stderr.count("/etc/shadow [files]") == 1
