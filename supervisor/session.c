@@ -323,7 +323,7 @@ void session_add_protection(const struct session *s, bool is_watched, struct tex
 		    is_watched ? "true" : "false");
 	text_printf(
 		out,
-		",\"limits\":{\"memory\":%s,\"pids\":%s,\"cpu\":%s,\"by\":\"%s\",\"disk\":\"watched\"}",
+		",\"limits\":{\"memory\":%s,\"pids\":%s,\"cpu\":%s,\"by\":\"%s\",\"disk\":\"watched\",\"io\":\"none\"}",
 		s->in_force & SB_FORCE_MEMORY ? "true" : "false",
 		s->in_force & SB_FORCE_PIDS ? "true" : "false",
 		s->in_force & SB_FORCE_CPU ? "true" : "false",

@@ -64,3 +64,9 @@ def test_a_full_machine_ends_the_call_and_what_was_written_can_still_be_committe
     assert commit.returncode == 0 and (box.ws / "kept").read_text() == "kept\n", commit.stderr
     assert subprocess.run([GLOVEBOX, "discard", report["session"]], env=small_disk, timeout=DEADLINE).returncode == 0
     assert run(box, "echo again", "--discard", env=small_disk)[0].stdout == "again\n"
+
+
+def test_what_is_not_enforced_is_said(box):
+    """J12: a storm of fsync is nobody's limit here, and disk is no quota of the kernel."""
+    done, report = run(box, "true", "--discard")
+    assert report["protection"]["limits"]["io"] == "none" and report["protection"]["limits"]["disk"] == "watched"
