@@ -61,6 +61,7 @@ enum event_flag {
 	EVENT_F_PARTIAL = 1 << 6, /* path deeper than the walk's bound */
 	EVENT_F_OWN_FILTER = 1 << 7, /* the tool loaded a filter: it may answer itself */
 	EVENT_F_FOREIGN = 1 << 8, /* exit: inside an i386 or x32 call */
+	EVENT_F_NOTIFY = 1 << 9, /* by seccomp, before the call: what it returns is not known */
 };
 
 enum event_span {

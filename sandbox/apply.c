@@ -22,6 +22,7 @@
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "sandbox/base/path.h"
+#include "sandbox/ids.h"
 #include "sandbox/journal.h"
 #include "sandbox/privs.h"
 #include "sandbox/sys.h"
@@ -542,7 +543,7 @@ int apply_start(const struct store_record *rec, bool recover, const char *sessio
 	(void)umask(022);
 	r = store_open_workspace(rec, &ws);
 	if (r == 0)
-		r = privs_become(rec->owner, rec->group);
+		r = privs_become(rec->owner, rec->group, rec->range == IDS_SINGLE);
 	if (r < 0)
 		return r;
 	return recover ? apply_recover(sock, ws, session, journal)

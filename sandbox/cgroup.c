@@ -17,14 +17,18 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/sys.h"
 
 #define CGROUP_TOP "glovebox"
 #define CPU_PERIOD_US 100000u /* the kernel's default period */
@@ -60,13 +64,15 @@ static int open_hierarchy(const char *path, long magic, int *ret_fd)
 	return 0;
 }
 
+static const char *const mount_points[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+/* The v2 directory in which CGROUP_TOP is made; "": none was found to work. Constant after
+ * cgroup_use(). */
+static char base[SB_PATH_MAX];
+
 static int open_v2(int *ret_fd)
 {
-	if (open_hierarchy("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC, ret_fd) == 0)
-		return 0;
-	if (open_hierarchy("/sys/fs/cgroup/unified", CGROUP2_SUPER_MAGIC, ret_fd) == 0)
-		return 0;
-	return -EOPNOTSUPP;
+	return base[0] ? open_hierarchy(base, CGROUP2_SUPER_MAGIC, ret_fd) : -EOPNOTSUPP;
 }
 
 static int make_dir(int parent, const char *name, bool may_exist, int *ret_fd)
@@ -109,6 +115,117 @@ static int make_session_dir(int root, const char *id, bool with_controllers, int
 		r = make_dir(top, id, false, ret_fd);
 	}
 	return r;
+}
+
+/* --- which hierarchy ------------------------------------------------------------ */
+
+/* A process is really born in a group that is really made, and the group killed: what the
+ * mode bits say counts for nothing (a read-only mount, a group of threads, a clone that an
+ * outer filter refuses). */
+static int try_clone_into(int dir)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)dir,
+	};
+	int status = -1;
+	pid_t pid = sys_clone3(&args);
+
+	if (pid == 0)
+		_exit(0);
+	if (pid < 0)
+		return -errno;
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		return -ECHILD;
+	return io_write_file(dir, "cgroup.kill", "1");
+}
+
+static int try_groups(const char *path)
+{
+	AUTO_FD root = -1;
+	AUTO_FD dir = -1;
+	char name[32];
+	int r;
+
+	r = open_hierarchy(path, CGROUP2_SUPER_MAGIC, &root);
+	if (r < 0)
+		return r;
+	(void)snprintf(name, sizeof(name), "probe-%d", getpid());
+	r = make_session_dir(root, name, false, &dir);
+	if (r < 0)
+		return r;
+	r = try_clone_into(dir);
+	(void)snprintf(name, sizeof(name), CGROUP_TOP "/probe-%d", getpid());
+	(void)unlinkat(root, name, AT_REMOVEDIR);
+	(void)unlinkat(root, CGROUP_TOP, AT_REMOVEDIR); /* stays while others use it */
+	return r;
+}
+
+/* Of this process in the v2 hierarchy: the line "0::/path" of cgroups(7). */
+static int own_path(char ret[SB_PATH_MAX])
+{
+	char text[SB_PATH_MAX];
+	const char *at;
+	size_t n;
+	int r;
+
+	r = (int)io_read_file(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text));
+	if (r < 0)
+		return r;
+	at = strncmp(text, "0::/", 4) == 0 ? text : strstr(text, "\n0::/");
+	if (!at)
+		return -EOPNOTSUPP;
+	at = strchr(at, '/');
+	n = strcspn(at, "\n");
+	/* "/.." is a group outside of what we see */
+	if (strncmp(at, "/..", 3) == 0)
+		return -EXDEV;
+	memcpy(ret, at, n);
+	ret[n] = '\0';
+	return 0;
+}
+
+/* A group of whose children some have controllers holds no processes itself: where all in
+ * it are ours, we go one down. */
+static void make_room(const char *path)
+{
+	AUTO_FD root = -1;
+	AUTO_FD dir = -1;
+	char text[64], own[16];
+
+	if (open_hierarchy(path, CGROUP2_SUPER_MAGIC, &root) < 0)
+		return;
+	(void)snprintf(own, sizeof(own), "%d\n", getpid());
+	if (io_read_file(root, "cgroup.procs", text, sizeof(text)) <= 0 || strcmp(text, own) != 0)
+		return;
+	if (make_dir(root, CGROUP_TOP "-supervisor", true, &dir) == 0)
+		(void)io_write_file(dir, "cgroup.procs", "0");
+}
+
+int cgroup_use(bool own)
+{
+	char path[SB_PATH_MAX] = "/", place[2 * SB_PATH_MAX];
+	int r = own ? own_path(path) : 0;
+	int worst = -EOPNOTSUPP;
+
+	base[0] = '\0';
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(mount_points); i++) {
+		int e;
+
+		(void)snprintf(place, sizeof(place), "%s%s", mount_points[i], path[1] ? path : "");
+		if (strlen(place) >= sizeof(base))
+			continue;
+		if (own)
+			make_room(place);
+		e = try_groups(place);
+		if (e == 0) {
+			memcpy(base, place, strlen(place) + 1);
+			return 0;
+		}
+		worst = e == -EOPNOTSUPP || e == -ENOENT ? worst : e;
+	}
+	return r < 0 ? r : worst;
 }
 
 static int limit_v1(enum cgroup_v1 which, int dir, const struct sb_limits *l)
@@ -205,11 +322,14 @@ int cgroup_join_v1(const struct cgroup_session *s)
 	return 0;
 }
 
-int cgroup_leave_v1(void)
+int cgroup_leave_v1(const struct cgroup_session *s)
 {
 	for (int i = 0; i < CGROUP_V1_COUNT; i++) {
 		char path[64];
 		int r;
+
+		if (s->v1[i] < 0)
+			continue;
 
 		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/cgroup.procs", v1_names[i]);
 		r = io_write_file(AT_FDCWD, path, "0");
@@ -359,8 +479,7 @@ int cgroup_remove_session(const char *id)
 		(void)cgroup_remove_leaf(&s, 0);
 	}
 	cgroup_session_done(&s);
-	remove_below("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC, id);
-	remove_below("/sys/fs/cgroup/unified", CGROUP2_SUPER_MAGIC, id);
+	remove_below(base, CGROUP2_SUPER_MAGIC, id);
 	for (int i = 0; i < CGROUP_V1_COUNT; i++) {
 		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", v1_names[i]);
 		remove_below(path, CGROUP_SUPER_MAGIC, id);

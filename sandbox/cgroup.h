@@ -3,6 +3,7 @@
 #ifndef SANDBOX_CGROUP_H
 #define SANDBOX_CGROUP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sandbox/wire.h"
@@ -21,6 +22,15 @@ struct cgroup_session {
 		.dir = -1, .v1 = { -1, -1, -1 } \
 	}
 
+/*
+ * Finds where groups can be made, by making one and starting a process in it: below the
+ * root of the v2 hierarchy, or with `own` below the group of this process. Call before the
+ * warden is forked, while there is one thread; without it there are no groups. With `own`
+ * it may move this process one group down. 0, or -errno of the last that was tried
+ * (-EOPNOTSUPP: no v2 hierarchy is mounted).
+ */
+int cgroup_use(bool own);
+
 /* Makes the session's groups and puts its limits where v1 keeps them.
  * -EOPNOTSUPP: this machine has no v2 hierarchy. 0 or -errno. */
 int cgroup_open_session(struct cgroup_session *ret, const char *id, const struct sb_limits *limits);
@@ -29,7 +39,7 @@ int cgroup_open_session(struct cgroup_session *ret, const char *id, const struct
 int cgroup_join_v1(const struct cgroup_session *s);
 
 /* Moves the caller back to the v1 roots, so that its groups can be removed. */
-int cgroup_leave_v1(void);
+int cgroup_leave_v1(const struct cgroup_session *s);
 
 /* Makes the leaf of call `number` with its limits. Gives the directory; the
  * limits in force are added to *in_force. A leaf is never used twice: a clone

@@ -22,6 +22,24 @@
 #include "sandbox/sys.h"
 #include "sandbox/wire.h"
 
+/* Set once, before the warden is forked. */
+static bool is_single;
+
+void ids_use_single(void)
+{
+	is_single = true;
+}
+
+uint32_t ids_outside(uint32_t first, uint32_t inside)
+{
+	return first == IDS_SINGLE ? 0 : first + inside;
+}
+
+static bool is_sound(uint32_t first)
+{
+	return first == IDS_SINGLE ? is_single : first >= SB_RANGE_FIRST + SB_RANGE_SIZE;
+}
+
 static int open_ranges(const char *state_dir, int *ret_dir, int *ret_fd)
 {
 	AUTO_FD dir = -1;
@@ -147,13 +165,22 @@ static int write_maps(pid_t pid, const char *uid_map, const char *gid_map)
 	return io_write_file(AT_FDCWD, path, gid_map);
 }
 
-int ids_map_session(pid_t pid, uint32_t first)
+/* With one id the namespace has one, too: `alone`. */
+static void session_map(char map[64], uint32_t first, uint32_t alone)
+{
+	if (first == IDS_SINGLE)
+		(void)snprintf(map, 64, "%u 0 1\n", alone);
+	else
+		(void)snprintf(map, 64, "0 %u %u\n", first, SB_RANGE_SIZE);
+}
+
+int ids_map_session(pid_t pid, uint32_t first, uint32_t inside)
 {
 	char map[64];
 
-	if (first < SB_RANGE_FIRST + SB_RANGE_SIZE)
+	if (!is_sound(first))
 		return -EPERM;
-	(void)snprintf(map, sizeof(map), "0 %u %u\n", first, SB_RANGE_SIZE);
+	session_map(map, first, inside);
 	return write_maps(pid, map, map);
 }
 
@@ -240,8 +267,8 @@ int ids_open_session(uint32_t first, int *ret_fd)
 {
 	char map[64];
 
-	if (first < SB_RANGE_FIRST + SB_RANGE_SIZE)
+	if (!is_sound(first))
 		return -EPERM;
-	(void)snprintf(map, sizeof(map), "0 %u %u\n", first, SB_RANGE_SIZE);
+	session_map(map, first, 0);
 	return open_userns(map, map, ret_fd);
 }

@@ -111,6 +111,21 @@ static void reap(pid_t *tool)
 		say(SB_INIT_ALONE, 0, NULL);
 }
 
+/*
+ * A pause where no control group can be frozen. One kill(2) of -1 reaches every process of
+ * the namespace but this one, against forks: a fork that has the signal pending starts over
+ * (copy_process() in the kernel's kernel/fork.c). A timer that was set to SIGCONT before
+ * wakes one again, so the stop is repeated while it lasts.
+ */
+#define STOP_AGAIN_MS 20
+static bool is_stopped;
+
+static void stop_all(bool stop)
+{
+	is_stopped = stop;
+	(void)kill(-1, stop ? SIGSTOP : SIGCONT);
+}
+
 static void obey(pid_t tool)
 {
 	struct sb_init_message m;
@@ -123,6 +138,8 @@ static void obey(pid_t tool)
 		_exit(0);
 	for (unsigned int i = 0; i < count; i++)
 		fd_done(&fds[i]);
+	if (m.kind == SB_INIT_STOP || m.kind == SB_INIT_RESUME)
+		stop_all(m.kind == SB_INIT_STOP);
 	/* a group of its own: setsid() in the tool's stages */
 	if (m.kind == SB_INIT_SIGNAL && m.value > 0 && m.value < NSIG && tool > 0 &&
 	    kill(-tool, m.value) < 0)
@@ -163,8 +180,12 @@ _Noreturn void jail_become_init(const struct sb_plan *plan, pid_t tool)
 			{ .fd = FD_SOCKET, .events = POLLIN },
 		};
 
-		if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
+		int n = poll(p, ARRAY_SIZE(p), is_stopped ? STOP_AGAIN_MS : -1);
+
+		if (n < 0 && errno != EINTR)
 			_exit(127);
+		if (n == 0)
+			stop_all(true);
 		if (p[0].revents)
 			reap(&tool);
 		if (p[1].revents)

@@ -42,7 +42,8 @@ _Noreturn void jail_fail(const struct sb_plan *plan, uint32_t stage, int error)
 	_exit(127);
 }
 
-static int make_proc(int *ret_proc)
+/* `sees_all`: for the supervisor; the tool's own shows it no more than its own. */
+static int make_proc(bool sees_all, int *ret_proc)
 {
 	AUTO_FD fs = -1;
 	int tree;
@@ -51,7 +52,7 @@ static int make_proc(int *ret_proc)
 	if (fs < 0)
 		return -errno;
 	/* init is not the tool's to look at */
-	if (fsconfig(fs, FSCONFIG_SET_STRING, "hidepid", "invisible", 0) < 0 ||
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "hidepid", sees_all ? "off" : "invisible", 0) < 0 ||
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
 	tree = fsmount(fs, FSMOUNT_CLOEXEC,
@@ -61,6 +62,16 @@ static int make_proc(int *ret_proc)
 		return -errno;
 	*ret_proc = tree;
 	return 0;
+}
+
+/* Where no control group tells what runs, or how much it takes, the supervisor looks at the pid namespace. */
+static int show_processes(const struct sb_plan *plan)
+{
+	struct sb_init_message m = { .kind = SB_INIT_PROC };
+	AUTO_FD proc = -1;
+	int r = make_proc(true, &proc);
+
+	return r < 0 ? r : io_send(plan->init, &m, sizeof(m), &proc, 1);
 }
 
 /* Network, ipc and uts are the keeper's own already. */
@@ -103,8 +114,10 @@ static int show_layers(const struct sb_plan *plan, int proc)
 static int become_nobody_outside(const struct sb_plan *plan)
 {
 	struct pollfd keeper = { .fd = plan->keeper, .events = POLLIN };
+	uint32_t id = plan->session->root_id;
 
-	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+	if ((!plan->session->is_single && setgroups(0, NULL) < 0) || setresgid(id, id, id) < 0 ||
+	    setresuid(id, id, id) < 0)
 		return -errno;
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
@@ -174,7 +187,9 @@ _Noreturn static void become_child(const struct sb_plan *plan)
 	pid_t tool;
 	int r;
 
-	r = make_proc(&proc);
+	r = make_proc(false, &proc);
+	if (r == 0 && plan->is_shown)
+		r = show_processes(plan);
 	if (r < 0)
 		jail_fail(plan, SB_STAGE_PROC, r);
 	r = join_session(plan);
@@ -211,10 +226,11 @@ int jail_start(const struct sb_plan *plan, int *ret_pidfd, pid_t *ret_pid)
 {
 	int pidfd = -1;
 	struct clone_args args = {
-		.flags = CLONE_NEWPID | CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+		.flags = CLONE_NEWPID | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
+			 (plan->leaf >= 0 ? CLONE_INTO_CGROUP : 0),
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
-		.cgroup = (uint64_t)plan->leaf,
+		.cgroup = plan->leaf >= 0 ? (uint64_t)plan->leaf : 0,
 	};
 	pid_t pid;
 

@@ -15,6 +15,9 @@ struct jail_session {
 	const struct sb_shown *shown;
 	uint32_t landlock_abi; /* 0 where the kernel has none */
 	uint32_t flags; /* enum sb_flag */
+	uint32_t root_id; /* who owns the session's user namespace, inside: 0 where it is mapped */
+	bool is_single; /* its user is the only id that is mapped */
+	bool asks; /* the filter has a listener */
 	bool is_masked; /* some names of the workspace do not exist inside */
 	struct sb_limits limits;
 	struct sock_fprog filter;
@@ -24,7 +27,8 @@ struct jail_session {
  * after it. The child borrows it (a copy of the keeper's memory). */
 struct sb_plan {
 	const struct jail_session *session;
-	int leaf; /* cgroup directory it is born in */
+	int leaf; /* cgroup directory it is born in, -1: there is none */
+	bool is_shown; /* its processes, to the supervisor: no group limits its memory */
 	int keeper; /* pidfd of the process that clones */
 	int failure; /* pipe for struct sb_failure, close on exec */
 	int init; /* socket for struct sb_init_message */

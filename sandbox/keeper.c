@@ -126,6 +126,22 @@ static int make_record(struct keeper *k)
 	return 0;
 }
 
+static int lock_known(struct keeper *k)
+{
+	if (k->config->is_user)
+		return 0;
+	return ids_lock_known(k->config->state_dir, k->record.range, &k->range_lock);
+}
+
+static int lock_range(struct keeper *k)
+{
+	k->record.range = IDS_SINGLE;
+	if (k->config->is_user)
+		return 0;
+	return ids_lock_range(k->config->state_dir, k->request->session, &k->range_lock,
+			      &k->record.range);
+}
+
 /* A new session, or one that is on disk, with its range. */
 static int open_store(struct keeper *k, uint32_t *ret_stage)
 {
@@ -140,16 +156,14 @@ static int open_store(struct keeper *k, uint32_t *ret_stage)
 		if (r == 0 && !warden_may_show(k->config, k->record.workspace))
 			r = -EPERM;
 		*ret_stage = SB_STAGE_RANGE;
-		return r < 0 ? r
-			     : ids_lock_known(k->config->state_dir, k->record.range,
-					      &k->range_lock);
+		return r < 0 ? r : lock_known(k);
 	}
 	*ret_stage = SB_STAGE_WORKSPACE;
 	r = make_record(k);
 	if (r < 0)
 		return r;
 	*ret_stage = SB_STAGE_RANGE;
-	r = ids_lock_range(k->config->state_dir, q->session, &k->range_lock, &k->record.range);
+	r = lock_range(k);
 	if (r < 0)
 		return r;
 	*ret_stage = SB_STAGE_STORE;
@@ -157,14 +171,15 @@ static int open_store(struct keeper *k, uint32_t *ret_stage)
 	return r < 0 ? r : store_lock(k->dir, &k->store_lock);
 }
 
-static _Noreturn void build_in_child(const struct root_plan *plan, int sock)
+static _Noreturn void build_in_child(const struct root_plan *plan, uint32_t id, int sock)
 {
 	struct built b = { .stage = SB_STAGE_NAMESPACES };
 	char go;
 
 	if (read(sock, &go, 1) != 1)
 		_exit(127);
-	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || sethostname("glovebox", 8) < 0) {
+	if (setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0 ||
+	    sethostname("glovebox", 8) < 0) {
 		b.error = -errno;
 	} else {
 		b.error = root_build(plan, &b.stage);
@@ -224,12 +239,12 @@ static int build_root(struct keeper *k, const struct root_plan *plan, uint32_t *
 	pid = sys_clone3(&args);
 	if (pid == 0) {
 		(void)close(pair[0]);
-		build_in_child(plan, pair[1]);
+		build_in_child(plan, k->jail.root_id, pair[1]);
 	}
 	r = pid < 0 ? -errno : 0;
 	(void)close(pair[1]);
 	if (r == 0)
-		r = ids_map_session(pid, k->record.range);
+		r = ids_map_session(pid, k->record.range, plan->inside);
 	if (r == 0 && write(pair[0], "g", 1) != 1)
 		r = -EPIPE;
 	if (r == 0) {
@@ -271,6 +286,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 		.limits = &k->jail.limits,
 		.at = k->record.at,
 		.inside = k->record.flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID,
+		.nodes = { -1, -1, -1, -1, -1, -1 },
 	};
 	struct mount_attr attr = {
 		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
@@ -288,7 +304,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 
 	*ret_stage = SB_STAGE_WORKSPACE;
 	r = store_open_workspace(&k->record, &ws);
-	if (r == 0)
+	if (r == 0 && !k->jail.is_single)
 		r = ids_open_shift(k->record.range, k->record.owner, k->record.group, plan.inside,
 				   &shift);
 	if (r == 0)
@@ -299,7 +315,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	layers_dir = openat(k->dir, "layers", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (layers_dir < 0)
 		return -errno;
-	r = show_make_mask(layers_dir, ws, k->shown, k->record.range + plan.inside,
+	r = show_make_mask(layers_dir, ws, k->shown, ids_outside(k->record.range, plan.inside),
 			   &k->jail.is_masked);
 	if (r < 0)
 		return r;
@@ -307,7 +323,7 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	if (layers < 0 || mount_setattr(layers, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return -errno;
 	*ret_stage = SB_STAGE_DEVICES;
-	r = root_make_devices(&devices);
+	r = root_make_devices(&devices, k->config->is_user ? plan.nodes : NULL);
 	if (r < 0)
 		return r;
 	plan.devices = devices;
@@ -329,6 +345,8 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 		fd_done(&overs[i].tree);
 	for (size_t i = 0; i < SB_TOOLS_MAX; i++)
 		fd_done(&plan.tools[i]);
+	for (size_t i = 0; i < ROOT_NODES; i++)
+		fd_done(&plan.nodes[i]);
 	return r;
 }
 
@@ -350,10 +368,15 @@ static int open_session(struct keeper *k, int filter, int shown, uint32_t *ret_s
 	k->jail.at = k->record.at;
 	k->jail.shown = k->shown;
 	k->jail.flags = k->record.flags;
+	k->jail.asks = k->request->flags & SB_FLAG_NOTIFY;
+	k->jail.is_single = k->record.range == IDS_SINGLE;
+	k->jail.root_id = k->jail.is_single && !(k->record.flags & SB_FLAG_ROOT) ? SB_AGENT_ID : 0;
 	*ret_stage = SB_STAGE_CGROUP;
-	r = cgroup_open_session(&k->cgroup, k->request->session, &k->jail.limits);
-	if (r == 0)
-		r = cgroup_join_v1(&k->cgroup);
+	if (k->config->has_groups) {
+		r = cgroup_open_session(&k->cgroup, k->request->session, &k->jail.limits);
+		if (r == 0)
+			r = cgroup_join_v1(&k->cgroup);
+	}
 	if (r < 0)
 		return r;
 	return open_root(k, ret_stage);
@@ -415,11 +438,16 @@ static int serve_leaf(struct keeper *k, const struct sb_request *q, struct sb_re
 		return -EINVAL;
 	if (!c)
 		return -EUSERS;
-	r = cgroup_make_leaf(&k->cgroup, q->call, &k->jail.limits, &c->leaf, &ret->in_force);
+	c->leaf = -1;
+	r = k->config->has_groups ? cgroup_make_leaf(&k->cgroup, q->call, &k->jail.limits, &c->leaf,
+						     &ret->in_force)
+				  : 0;
 	if (r < 0)
 		return r;
 	c->number = q->call;
 	c->pidfd = -1;
+	if (c->leaf < 0)
+		return 0;
 	r = cgroup_id(c->leaf, &ret->cgroup_id);
 	if (r < 0)
 		return r;
@@ -602,6 +630,7 @@ static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, u
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;
 	plan.leaf = c->leaf;
+	plan.is_shown = !(k->cgroup.in_force & SB_FORCE_MEMORY);
 	plan.failure = pipe_fds[1];
 	plan.init = fds[0];
 	plan.block = fds[1];
@@ -617,7 +646,49 @@ static int serve_start(struct keeper *k, const struct sb_request *q, int *fds, u
 	}
 	ret->pid = (uint32_t)pid;
 	ret_fds[(*ret_count)++] = pipe_fds[0];
+	/* without a control group its end is what tells that nothing is left */
+	if (c->leaf < 0) {
+		int copy = fcntl(c->pidfd, F_DUPFD_CLOEXEC, 3);
+
+		if (copy < 0)
+			return -errno;
+		ret_fds[(*ret_count)++] = copy;
+	}
 	return 0;
+}
+
+/* Init's death is that of its pid namespace: it is over when all others are gone
+ * (pid_namespaces(7)), stopped ones included. */
+static int kill_init(const struct keeper_call *c)
+{
+	if (c->pidfd < 0)
+		return 0;
+	return syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH
+		       ? -errno
+		       : 0;
+}
+
+static int kill_and_wait(const struct keeper_call *c)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+	int r;
+
+	if (c->leaf >= 0)
+		return cgroup_kill_wait(c->leaf, KILL_WAIT_MS);
+	r = kill_init(c);
+	if (r == 0 && c->pidfd >= 0 && poll(&p, 1, KILL_WAIT_MS) == 0)
+		r = -ETIMEDOUT;
+	return r;
+}
+
+static int serve_kill(struct keeper *k, const struct sb_request *q, struct sb_reply *ret)
+{
+	struct keeper_call *c = q->call > 0 ? find_call(k, q->call) : NULL;
+
+	ret->stage = SB_STAGE_LEAF;
+	if (!c)
+		return -ENOENT;
+	return c->leaf >= 0 ? -EINVAL : kill_init(c);
 }
 
 static int retire(struct keeper *k, struct keeper_call *c)
@@ -625,12 +696,13 @@ static int retire(struct keeper *k, struct keeper_call *c)
 	siginfo_t si;
 	int r;
 
-	r = cgroup_kill_wait(c->leaf, KILL_WAIT_MS);
+	r = kill_and_wait(c);
 	if (r < 0)
 		return r;
 	if (c->pidfd >= 0)
 		(void)waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED);
-	r = cgroup_remove_leaf(&k->cgroup, c->number);
+	if (c->leaf >= 0)
+		r = cgroup_remove_leaf(&k->cgroup, c->number);
 	fd_done(&c->pidfd);
 	fd_done(&c->leaf);
 	c->number = 0;
@@ -692,6 +764,8 @@ static bool serve_one(struct keeper *k, int sock)
 		reply.error = serve_start(k, &q, in, in_count, &reply, out, &out_count);
 	} else if (q.verb == SB_VERB_RETIRE) {
 		reply.error = serve_retire(k, &q, &reply);
+	} else if (q.verb == SB_VERB_KILL) {
+		reply.error = serve_kill(k, &q, &reply);
 	} else if (q.verb == SB_VERB_CLOSE) {
 		reply.error = retire_all(k);
 		more = false;
@@ -735,9 +809,10 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 		reply.in_force |= SB_FORCE_LANDLOCK_SCOPE;
 	fds[0] = k.dir;
 	/* the one all sessions' groups are in: programs attached there serve all */
-	top = openat(k.cgroup.dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	top = k.cgroup.dir < 0 ? -1
+			       : openat(k.cgroup.dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fds[1] = top;
-	(void)io_send(sock, &reply, sizeof(reply), fds, reply.error == 0 ? 2 : 0);
+	(void)io_send(sock, &reply, sizeof(reply), fds, reply.error < 0 ? 0 : top < 0 ? 1 : 2);
 	fd_done(&top);
 	if (reply.error == 0)
 		while (serve_one(&k, sock))
@@ -745,9 +820,10 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 	(void)retire_all(&k);
 	/* the warden removes groups and sockets when a keeper has ended; should it
 	 * be gone itself, nobody else is left to */
-	if (getppid() != warden && cgroup_leave_v1() == 0) {
+	if (getppid() != warden && (!config->has_groups || cgroup_leave_v1(&k.cgroup) == 0)) {
 		cgroup_session_done(&k.cgroup);
-		(void)cgroup_remove_session(request->session);
+		if (config->has_groups)
+			(void)cgroup_remove_session(request->session);
 		if (config->run_dir)
 			warden_remove_run_dir(config->run_dir);
 	}

@@ -59,12 +59,13 @@ int privs_drop(uint64_t keep)
 	return 0;
 }
 
-int privs_become(uid_t uid, gid_t gid)
+int privs_become(uid_t uid, gid_t gid, bool keeps_groups)
 {
 	/* the bits first: without them the change of ids would take the rest */
 	if (prctl(PR_SET_SECUREBITS, BITS) < 0)
 		return -errno;
-	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+	if ((!keeps_groups && setgroups(0, NULL) < 0) || setresgid(gid, gid, gid) < 0 ||
+	    setresuid(uid, uid, uid) < 0)
 		return -errno;
 	return privs_drop(0);
 }

@@ -3,6 +3,7 @@
 #ifndef SANDBOX_PRIVS_H
 #define SANDBOX_PRIVS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -13,8 +14,9 @@
  */
 int privs_drop(uint64_t keep);
 
-/* Becomes another user for good, then drops everything. 0 or -errno. */
-int privs_become(uid_t uid, gid_t gid);
+/* Becomes another user for good, then drops everything. `keeps_groups`: the user namespace
+ * denies setgroups(2), as one made without privilege does. 0 or -errno. */
+int privs_become(uid_t uid, gid_t gid, bool keeps_groups);
 
 /* Empties the bounding set alone: what comes after finds it so, and saves the time.
  * 0 or -errno. */

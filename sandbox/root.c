@@ -85,14 +85,36 @@ static int set_attrs(int tree, uint64_t attrs, unsigned int flags)
 	return mount_setattr(tree, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
-int root_make_devices(int *ret_tree)
+static const struct {
+	const char *name;
+	unsigned int major, minor; /* devices.txt of the kernel */
+} device_nodes[ROOT_NODES] = {
+	{ "null", 1, 3 },   { "zero", 1, 5 },    { "full", 1, 7 },
+	{ "random", 1, 8 }, { "urandom", 1, 9 }, { "tty", 5, 0 },
+};
+
+/* A place for it, and the machine's own to be bound there. */
+static int open_node(int tree, size_t i, int *ret_node)
 {
-	static const struct {
-		const char *name;
-		unsigned int minor;
-	} nodes[] = {
-		{ "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 },
-	};
+	AUTO_FD place =
+		openat(tree, device_nodes[i].name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0);
+	AUTO_FD node = -1;
+	char path[32];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "/dev/%s", device_nodes[i].name);
+	node = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	if (place < 0 || node < 0 || fstat(node, &st) < 0)
+		return -errno;
+	if (!S_ISCHR(st.st_mode) ||
+	    st.st_rdev != makedev(device_nodes[i].major, device_nodes[i].minor))
+		return -ENXIO;
+	*ret_node = fd_take(&node);
+	return 0;
+}
+
+int root_make_devices(int *ret_tree, int *nodes)
+{
 	static const struct {
 		const char *name, *to;
 	} links[] = {
@@ -114,11 +136,12 @@ int root_make_devices(int *ret_tree)
 	if (r < 0)
 		return r;
 	old = umask(0);
-	for (size_t i = 0; i < ARRAY_SIZE(nodes) && r == 0; i++)
-		if (mknodat(tree, nodes[i].name, S_IFCHR | 0666, makedev(1, nodes[i].minor)) < 0)
+	for (size_t i = 0; i < ROOT_NODES && r == 0; i++)
+		if (nodes)
+			r = open_node(tree, i, &nodes[i]);
+		else if (mknodat(tree, device_nodes[i].name, S_IFCHR | 0666,
+				 makedev(device_nodes[i].major, device_nodes[i].minor)) < 0)
 			r = -errno;
-	if (r == 0 && mknodat(tree, "tty", S_IFCHR | 0666, makedev(5, 0)) < 0)
-		r = -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(links) && r == 0; i++)
 		if (symlinkat(links[i].to, tree, links[i].name) < 0)
 			r = -errno;
@@ -134,16 +157,19 @@ int root_make_devices(int *ret_tree)
 int root_map_workspace(int workspace, int userns, int *ret_tree)
 {
 	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+		.attr_set =
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (userns >= 0 ? MOUNT_ATTR_IDMAP : 0),
 		.propagation = MS_PRIVATE,
-		.userns_fd = (uint64_t)userns,
+		.userns_fd = userns >= 0 ? (uint64_t)userns : 0,
 	};
+	/* mounts of the machine are locked to what they cover in a user's namespace */
+	unsigned int all = userns >= 0 ? 0 : AT_RECURSIVE;
 	AUTO_FD tree = -1;
 
-	tree = open_tree(workspace, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	tree = open_tree(workspace, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | all);
 	if (tree < 0)
 		return -errno;
-	if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+	if (mount_setattr(tree, "", AT_EMPTY_PATH | all, &attr, sizeof(attr)) < 0)
 		return -errno;
 	*ret_tree = fd_take(&tree);
 	return 0;
@@ -233,17 +259,24 @@ static int add_tmpfs(int root, const char *path, const struct root_plan *plan, c
 
 static int add_devices(int root, const struct root_plan *plan)
 {
-	static const struct mount_option options[] = {
+	const struct mount_option options[] = {
 		{ "newinstance", NULL },
 		{ "ptmxmode", "0666" },
 		{ "mode", "0620" },
-		{ "gid", TTY_GROUP },
+		/* last: the group of terminals is no id of a user's namespace */
+		{ plan->config->is_user ? NULL : "gid", TTY_GROUP },
 		{ 0 },
 	};
 	AUTO_FD pts = -1;
+	char path[32];
 	int r;
 
 	r = attach(plan->devices, root, "dev");
+	for (size_t i = 0; r == 0 && i < ROOT_NODES; i++) {
+		(void)snprintf(path, sizeof(path), "dev/%s", device_nodes[i].name);
+		if (plan->nodes[i] >= 0)
+			r = attach(plan->nodes[i], root, path);
+	}
 	if (r < 0)
 		return r;
 	r = make_mount("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &pts);

@@ -9,6 +9,9 @@
 #include "sandbox/over.h"
 #include "sandbox/wire.h"
 
+/* null, zero, full, random, urandom, tty */
+#define ROOT_NODES 6
+
 /* All a root is made of. Borrows everything. */
 struct root_plan {
 	const struct sb_config *config;
@@ -19,6 +22,7 @@ struct root_plan {
 	const char *at; /* where the workspace is shown: absolute, no links */
 	uint32_t inside; /* id of the user inside */
 	int devices; /* detached tree from root_make_devices() */
+	int nodes[ROOT_NODES]; /* of the machine, to be bound; or -1: it has its own */
 	int lower; /* detached, id-mapped view of the workspace */
 	int layers; /* detached tree of the session's layers/ */
 	int tools[SB_TOOLS_MAX]; /* detached, read-only, from root_show_tools(); or -1 */
@@ -26,11 +30,14 @@ struct root_plan {
 
 /* Makes /dev as a detached tree, while there still is the privilege to make
  * device nodes. Its nodes are our own: nothing of the host's /dev is bound, so
- * nothing there can be swapped (CVE-2025-31133). Gives the tree. 0 or -errno. */
-int root_make_devices(int *ret_tree);
+ * nothing there can be swapped (CVE-2025-31133). A user cannot make any: with `nodes`
+ * (ROOT_NODES of them, filled) those of the machine are opened, and each is checked to
+ * be the device it is called. Gives the tree. 0 or -errno. */
+int root_make_devices(int *ret_tree, int *nodes);
 
-/* Shows `path` with the owner shifted into the range. Gives a detached tree and
- * the owner. -EINVAL: the file system cannot be id-mapped. 0 or -errno. */
+/* Shows `path` with the owner shifted into the range; with userns -1 as it is, with
+ * what is mounted below it. Gives a detached tree. -EINVAL: the file system cannot be
+ * id-mapped. 0 or -errno. */
 int root_map_workspace(int workspace, int userns, int *ret_tree);
 
 /* The directory as a detached tree: read-only, without set-user-ids and devices, and

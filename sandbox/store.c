@@ -16,6 +16,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/ids.h"
 #include "sandbox/sys.h"
 
 bool store_id_is_sound(const char id[SB_ID_MAX])
@@ -63,6 +64,7 @@ int store_open_workspace(const struct store_record *rec, int *ret_fd)
 int store_create(const struct sb_config *config, const char *id, struct store_record *rec,
 		 int *ret_dir)
 {
+	uint32_t root = ids_outside(rec->range, 0);
 	AUTO_FD sessions = -1;
 	AUTO_FD dir = -1;
 	AUTO_FD file = -1;
@@ -76,11 +78,11 @@ int store_create(const struct sb_config *config, const char *id, struct store_re
 	dir = openat(sessions, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
-	if (fchown(dir, 0, SB_SUPERVISOR_ID) < 0 || fchmod(dir, 01770) < 0)
+	if (fchown(dir, 0, config->is_user ? 0 : SB_SUPERVISOR_ID) < 0 || fchmod(dir, 01770) < 0)
 		return -errno;
 	/* the session's own root walks it, from inside its namespace */
 	if (mkdirat(dir, "layers", 0700) < 0 ||
-	    fchownat(dir, "layers", rec->range, rec->range, AT_SYMLINK_NOFOLLOW) < 0)
+	    fchownat(dir, "layers", root, root, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	file = openat(dir, "record", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (file < 0)
@@ -113,10 +115,11 @@ int store_load(const struct sb_config *config, const char *id, struct store_reco
 		return -errno;
 	if (fstat(file, &st) < 0)
 		return -errno;
-	if (st.st_uid != 0 || st.st_size != sizeof(rec) ||
+	if (st.st_uid != geteuid() || st.st_size != sizeof(rec) ||
 	    io_read_full(file, &rec, sizeof(rec)) != sizeof(rec) || rec.abi != SB_ABI ||
-	    rec.range < SB_RANGE_FIRST + SB_RANGE_SIZE || rec.workspace[SB_PATH_MAX - 1] ||
-	    rec.at[SB_PATH_MAX - 1])
+	    (config->is_user ? rec.range != IDS_SINGLE
+			     : rec.range < SB_RANGE_FIRST + SB_RANGE_SIZE) ||
+	    rec.workspace[SB_PATH_MAX - 1] || rec.at[SB_PATH_MAX - 1])
 		return -EBADMSG;
 	*ret_rec = rec;
 	*ret_dir = fd_take(&dir);
@@ -140,7 +143,8 @@ static void layer_path(char out[48], uint32_t number, const char *what)
 
 int store_make_layer(int dir, const struct store_record *rec, uint32_t number, int like)
 {
-	uint32_t owner = rec->range + (rec->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID);
+	uint32_t owner = ids_outside(rec->range, rec->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID);
+	uint32_t root = ids_outside(rec->range, 0);
 	AUTO_FD fd = -1;
 	AUTO_FD ws = -1;
 	struct stat st;
@@ -158,10 +162,10 @@ int store_make_layer(int dir, const struct store_record *rec, uint32_t number, i
 	if (mkdirat(dir, path, 0700) < 0)
 		return -errno;
 	fd = sys_openat2(dir, path, O_RDONLY | O_DIRECTORY, SB_BENEATH);
-	if (fd < 0 || fchown(fd, rec->range, rec->range) < 0)
+	if (fd < 0 || fchown(fd, root, root) < 0)
 		return -errno;
 	r = make_owned(fd, "upper", owner, st.st_mode & 0777);
-	return r < 0 ? r : make_owned(fd, "work", rec->range, 0700);
+	return r < 0 ? r : make_owned(fd, "work", root, 0700);
 }
 
 int store_open_layer(int dir, uint32_t number, const char *what, int *ret_fd)

@@ -20,6 +20,8 @@
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -29,6 +31,7 @@
 #include <sys/stat.h>
 
 #include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
 #include "sandbox/privs.h"
 #include "sandbox/sys.h"
 
@@ -97,7 +100,7 @@ static int drop_privileges(struct tool *t)
 	uint32_t id = t->plan->session->flags & SB_FLAG_ROOT ? 0 : SB_AGENT_ID;
 	int r;
 
-	r = privs_become(id, id);
+	r = privs_become(id, id, t->plan->session->is_single);
 	if (r < 0)
 		return r;
 	/* a change of ids clears it; init is the parent */
@@ -203,8 +206,58 @@ static int restrict_landlock(struct tool *t)
 	return sys_landlock_restrict(t->rules) < 0 ? -errno : 0;
 }
 
+/*
+ * The listener of a filter that asks must reach the supervisor before the tool makes a
+ * call that waits for its answer. What sends it has no filter: a process cloned before,
+ * with our memory and our fds, as a child of init. Should it fail, it closes the listener:
+ * every call that asks then answers ENOSYS, and the exec with them.
+ */
+#define SENDER_STACK 16384
+
+struct sender {
+	const struct sb_plan *plan;
+	volatile int listener; /* -1: not yet; -2: there will be none */
+};
+
+static int send_listener(void *context)
+{
+	struct sb_init_message m = { .kind = SB_INIT_LISTENER };
+	struct sender *s = context;
+	int fd;
+
+	while ((fd = s->listener) == -1)
+		(void)sched_yield();
+	if (fd >= 0 && io_send(s->plan->init, &m, sizeof(m), &fd, 1) < 0)
+		(void)close(fd);
+	return 0;
+}
+
+static int load_asking_filter(struct tool *t)
+{
+	static char stack[SENDER_STACK] __attribute__((aligned(16)));
+	static struct sender s;
+	/* a call that the supervisor has been told of is not broken off by a signal, or it
+	 * would be told twice (5.19) */
+	unsigned int flags =
+		SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	long fd;
+
+	s = (struct sender){ .plan = t->plan, .listener = -1 };
+	if (clone(send_listener, stack + sizeof(stack),
+		  CLONE_VM | CLONE_FILES | CLONE_PARENT | SIGCHLD, &s) < 0)
+		return -errno;
+	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &t->plan->session->filter);
+	if (fd < 0 && errno == EINVAL)
+		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			     &t->plan->session->filter);
+	s.listener = fd < 0 ? -2 : (int)fd;
+	return fd < 0 ? -errno : 0;
+}
+
 static int load_filter(struct tool *t)
 {
+	if (t->plan->session->asks)
+		return load_asking_filter(t);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &t->plan->session->filter) < 0)
 		return -errno;
 	return 0;

@@ -110,7 +110,7 @@ int view_scan(const struct sb_config *config, const struct store_record *rec, in
 	int r;
 
 	r = store_open_workspace(rec, &ws);
-	if (r == 0)
+	if (r == 0 && rec->range != IDS_SINGLE)
 		r = ids_open_shift(rec->range, rec->owner, rec->group, inside, &shift);
 	if (r == 0)
 		r = root_map_workspace(ws, shift, &tree);

@@ -33,6 +33,7 @@
 #include "sandbox/base/io.h"
 #include "sandbox/base/path.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/ids.h"
 #include "sandbox/keeper.h"
 #include "sandbox/privs.h"
 #include "sandbox/store.h"
@@ -179,13 +180,13 @@ static int serve_open(struct warden *w, const struct sb_request *q, const int *f
 	return 0;
 }
 
-static int end_session(struct warden_session *s)
+static int end_session(const struct warden *w, struct warden_session *s)
 {
 	int r;
 
 	if (s->keeper > 0)
 		(void)waitpid(s->keeper, NULL, 0);
-	r = cgroup_remove_session(s->id);
+	r = w->config->has_groups ? cgroup_remove_session(s->id) : 0;
 	memset(s, 0, sizeof(*s));
 	return r;
 }
@@ -198,7 +199,7 @@ static int serve_closed(struct warden *w, const struct sb_request *q, const int 
 	(void)fds;
 	(void)count;
 	(void)a;
-	return s ? end_session(s) : -ENOENT;
+	return s ? end_session(w, s) : -ENOENT;
 }
 
 static _Noreturn void files_child(struct warden *w, const struct sb_request *q,
@@ -371,7 +372,7 @@ static void sweep_one(const char *id, void *context)
 
 static void sweep(struct warden *w)
 {
-	if (w->config->run_dir)
+	if (w->config->run_dir && w->config->has_groups)
 		cgroup_each_session(sweep_one, w);
 }
 
@@ -437,7 +438,7 @@ static _Noreturn void warden_main(struct warden *w)
 	}
 	for (size_t i = 0; i < WARDEN_SESSIONS; i++)
 		if (w->sessions[i].id[0])
-			(void)end_session(&w->sessions[i]);
+			(void)end_session(w, &w->sessions[i]);
 	if (w->config->run_dir)
 		warden_remove_run_dir(w->config->run_dir);
 	_exit(0);
@@ -469,6 +470,8 @@ int warden_start(struct sb_config *config, int *ret_sock, pid_t *ret_pid)
 		return r;
 	}
 	if (pid == 0) {
+		if (config->is_user)
+			ids_use_single();
 		w.config = config;
 		w.sock = pair[1];
 		/* stdio and everything else of the caller stays with the caller */

@@ -60,6 +60,7 @@ enum sb_verb {
 	SB_VERB_START, /* a call */
 	SB_VERB_RETIRE, /* the leaf of a call that has ended */
 	SB_VERB_CLOSE, /* kill everything, take the session down */
+	SB_VERB_KILL, /* a call that has no control group: its init, and all with it */
 	SB_VERB_COUNT,
 };
 
@@ -109,8 +110,9 @@ enum sb_flag {
 	SB_FLAG_ROOT = 1 << 1, /* the user inside is root (0), not agent */
 	SB_FLAG_KNOWN = 1 << 2, /* OPEN: the session is on disk already */
 	SB_FLAG_FRESH = 1 << 3, /* START: make and mount the top layer; else share it */
+	SB_FLAG_NOTIFY = 1 << 4, /* OPEN: the filter asks the supervisor, who gets a listener */
 };
-#define SB_FLAGS_KNOWN (SB_FLAG_TTY | SB_FLAG_ROOT | SB_FLAG_KNOWN | SB_FLAG_FRESH)
+#define SB_FLAGS_KNOWN (SB_FLAG_TTY | SB_FLAG_ROOT | SB_FLAG_KNOWN | SB_FLAG_FRESH | SB_FLAG_NOTIFY)
 
 struct sb_limits {
 	uint64_t memory_bytes;
@@ -152,9 +154,9 @@ enum sb_in_force {
 
 /* The fds of a reply, in this order.
  * OPEN: keeper socket; later, from it: session directory, cgroup directory (for
- * BPF links).
+ * BPF links) where there are control groups.
  * LEAF: those of enum sb_leaf_fd that sb_reply.leaf_fds names, in its order.
- * START: the read end of the failure pipe. SCAN, APPLY: the child's socket. */
+ * START: the read end of the failure pipe; without a control group init's pidfd. SCAN, APPLY: the child's socket. */
 enum sb_leaf_fd {
 	SB_LEAF_KILL,
 	SB_LEAF_FREEZE,
@@ -189,6 +191,10 @@ enum sb_init_kind {
 	SB_INIT_ALONE, /* after that: what it had left running has ended, too */
 	SB_INIT_GO, /* to init: the monitor knows you */
 	SB_INIT_SIGNAL, /* to init: send `value` to the tool */
+	SB_INIT_PROC, /* where no group limits its memory: a /proc of the call comes with it */
+	SB_INIT_LISTENER, /* SB_FLAG_NOTIFY: the filter's listener comes with it */
+	SB_INIT_STOP, /* to init: stop all processes; keep them stopped */
+	SB_INIT_RESUME, /* to init: let them run */
 };
 
 struct sb_init_message {
@@ -294,6 +300,10 @@ struct sb_xattr {
 #define SB_TOOLS_MAX 8
 #define SB_TOOLS_AT "/glovebox/tools" /* the first; then ".1" and so on behind it */
 struct sb_config {
+	/* All of Glovebox is one user: in a user namespace of that one id, so that there are
+	 * no ranges, no id-mapped mounts and no device nodes. The calls are that user, too. */
+	bool is_user;
+	bool has_groups; /* control groups can be made: cgroup_use() has made one */
 	const char *state_dir; /* holds sessions/ */
 	const char *run_dir; /* of this instance; removed at the end, NULL: none */
 	const char *staging; /* an empty directory to build roots on */

@@ -152,10 +152,13 @@ static void became_paused(struct call *c)
 	(void)call_set_state(c, CALL_PAUSED);
 	t = call_begin(c, "call.paused");
 	call_add_text(t, "by", c->by);
-	text_printf(t, ",\"receipt\":{\"frozen\":1,\"ns\":%llu}", (unsigned long long)receipt.ns);
+	text_printf(t, ",\"receipt\":{\"frozen\":1,\"ns\":%llu%s}", (unsigned long long)receipt.ns,
+		    leaf_has_group(c) ? "" : CALL_BY_STOP);
 	h = call_begin_human(c, "paused");
 	if (h)
-		text_printf(h, " by %s: frozen after %.3f ms\n", c->by, (double)receipt.ns / 1e6);
+		text_printf(h, " by %s: %s after %.3f ms\n", c->by,
+			    leaf_has_group(c) ? "frozen" : "stopped (best effort)",
+			    (double)receipt.ns / 1e6);
 	call_end(c);
 	tell_waiters(c, CALL_PAUSED, &receipt);
 }
@@ -182,13 +185,13 @@ int call_pause(struct call *c, enum call_pause_reason why, const char *by, call_
 		return 0;
 	c->op_ns = io_now_ns();
 	c->is_pause_told = false;
-	r = leaf_write(c, SB_LEAF_FREEZE, "1");
+	r = leaf_freeze(c, true);
 	if (r < 0)
 		return r;
 	(void)call_set_state(c, CALL_PAUSING);
 	(void)snprintf(c->by, sizeof(c->by), "%s", by);
 	c->paused_since_ns = c->op_ns;
-	if (leaf_spin_until(c, "frozen 1")) {
+	if (leaf_spin_until(c, leaf_is_frozen)) {
 		became_paused(c);
 		return 0;
 	}
@@ -206,7 +209,7 @@ int call_resume(struct call *c, enum call_pause_reason why, const char *by)
 	c->paused_by &= ~(unsigned int)why;
 	if (c->paused_by)
 		return 0;
-	r = leaf_write(c, SB_LEAF_FREEZE, "0");
+	r = leaf_freeze(c, false);
 	if (r < 0)
 		return r;
 	r = call_set_state(c, CALL_RUNNING);
@@ -288,7 +291,7 @@ static int kill_now(struct call *c)
 
 	c->op_ns = io_now_ns();
 	c->op_processes = leaf_processes(c);
-	r = leaf_write(c, SB_LEAF_KILL, "1");
+	r = leaf_kill(c);
 	if (r < 0)
 		return r;
 	(void)call_set_state(c, CALL_KILLING);
@@ -299,12 +302,13 @@ static int kill_now(struct call *c)
 	c->ended_ns = c->op_ns;
 	c->on_wall = sd_event_source_disable_unref(c->on_wall);
 	c->on_cpu = sd_event_source_disable_unref(c->on_cpu);
+	c->on_memory = sd_event_source_disable_unref(c->on_memory);
 	return 0;
 }
 
 static int wait_empty(struct call *c)
 {
-	if (leaf_spin_until(c, "populated 0")) {
+	if (leaf_spin_until(c, leaf_is_empty)) {
 		became_empty(c);
 		return 0;
 	}
@@ -354,7 +358,7 @@ static int on_look_again(sd_event_source *s, uint64_t now, void *context)
 	(void)s;
 	(void)now;
 	if (c->state == CALL_PAUSING) {
-		if (leaf_says(c, SB_LEAF_EVENTS, "frozen 1")) {
+		if (leaf_is_frozen(c)) {
 			became_paused(c);
 			return 0;
 		}
@@ -373,7 +377,7 @@ static int on_look_again(sd_event_source *s, uint64_t now, void *context)
 	}
 	if (c->state != CALL_KILLING)
 		return 0;
-	if (leaf_says(c, SB_LEAF_EVENTS, "populated 0")) {
+	if (leaf_is_empty(c)) {
 		became_empty(c);
 		return 0;
 	}
@@ -474,8 +478,7 @@ void call_retire(struct call *c)
 	c->is_retired = true;
 	c->on_retire = sd_event_source_disable_unref(c->on_retire);
 	leaf_retire(c);
-	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
-		fd_done(&c->leaf[i]);
+	leaf_done(c);
 	fd_done(&c->init);
 	fd_done(&c->failure);
 	give_back(c);
@@ -502,6 +505,10 @@ void call_finish(struct call *c)
 		monitor_drain(c->monitor);
 		monitor_unwatch(c->monitor, c->slot, &c->totals);
 		c->monitor = NULL;
+	}
+	if (c->notify) {
+		c->totals.emitted = c->totals.delivered = notify_unwatch(c->notify, c->slot);
+		c->notify = NULL;
 	}
 	call_decide_outcome(c);
 	if (leaf_number(c, SB_LEAF_PIDS, "max ") > 0)
@@ -584,11 +591,11 @@ void call_free(struct call *c)
 	(void)sd_event_source_disable_unref(c->on_failure);
 	(void)sd_event_source_disable_unref(c->on_wall);
 	(void)sd_event_source_disable_unref(c->on_cpu);
+	(void)sd_event_source_disable_unref(c->on_memory);
 	(void)sd_event_source_disable_unref(c->on_oom);
 	(void)sd_event_source_disable_unref(c->on_state);
 	(void)sd_event_source_disable_unref(c->on_retire);
-	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
-		fd_done(&c->leaf[i]);
+	leaf_done(c);
 	fd_done(&c->init);
 	fd_done(&c->failure);
 	(void)sd_event_source_disable_unref(c->hold.on_timeout);

@@ -29,6 +29,7 @@
 #include "sandbox/wire.h"
 #include "supervisor/input.h"
 #include "supervisor/monitor.h"
+#include "supervisor/notify.h"
 #include "supervisor/output.h"
 #include "supervisor/policy.h"
 #include "supervisor/pump.h"
@@ -87,6 +88,9 @@ typedef void (*call_receipt_fn)(void *context, struct call *c, const struct call
 /* People who wait for a receipt of one call at once. */
 #define CALL_WAITERS 16
 
+/* What a receipt of a pause says more where no control group can be frozen. */
+#define CALL_BY_STOP ",\"by\":\"stop\",\"best_effort\":true"
+
 struct call_waiter {
 	call_receipt_fn fn;
 	void *context;
@@ -141,12 +145,15 @@ struct call {
 	enum call_state state; /* only call_set_state() writes it */
 	unsigned int paused_by; /* set of enum call_pause_reason */
 
-	/* the leaf */
+	/* the leaf; without a control group all -1, and in its place the two below */
 	int leaf[SB_LEAF_FD_COUNT];
+	int proc; /* a /proc of its pid namespace */
+	int pidfd; /* of its init: readable when nothing is left */
 	uint64_t cgroup_id;
 	uint32_t in_force;
 	uint32_t slot; /* of the monitor */
 	struct monitor *monitor; /* that watches it; NULL: nothing does */
+	struct notify *notify; /* in its place; NULL: it does not */
 
 	/* the processes */
 	int init; /* socket */
@@ -182,7 +189,8 @@ struct call {
 	struct output *kept[2]; /* standard output and error; with a terminal the first */
 	bool is_tool_over; /* background: the tool has ended, what it left runs */
 	bool is_over; /* DONE was told; the account is being written */
-	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_oom, *on_state, *on_retire;
+	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_memory, *on_oom, *on_state,
+		*on_retire;
 	struct call_waiter waiters[CALL_WAITERS];
 };
 

@@ -30,15 +30,21 @@
 static int connect_to(const char *instance, const char *name, struct client *c)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const char *dirs[] = { place_run(), place_run_of_machine() };
 	AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int r = -ENOENT;
 
 	if (fd < 0)
 		return -errno;
-	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s/%s", place_run(), instance,
-		     name) >= (int)sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return -errno;
+	/* one's own comes first */
+	for (size_t i = 0; i < ARRAY_SIZE(dirs) && dirs[i] && r == -ENOENT; i++) {
+		if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s/%s", dirs[i], instance,
+			     name) >= (int)sizeof(addr.sun_path))
+			return -ENAMETOOLONG;
+		r = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		return r;
 	*c = (struct client){ .fd = fd_take(&fd) };
 	(void)snprintf(c->instance, sizeof(c->instance), "%s", instance);
 	return 0;
@@ -183,17 +189,23 @@ struct instances {
 	size_t count;
 };
 
-/* All of them; daemons first. */
-static void list_instances(struct instances *ret)
+static bool has_instance(const struct instances *all, const char *name)
 {
-	DIR *d = opendir(place_run());
+	for (size_t i = 0; i < all->count; i++)
+		if (strcmp(all->at[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void add_instances(const char *dir, struct instances *ret)
+{
+	DIR *d = opendir(dir);
 	struct dirent *e;
 
-	ret->count = 0;
 	while (d && (e = readdir(d)) && ret->count < INSTANCES_MAX) {
 		char *name;
 
-		if (e->d_name[0] == '.')
+		if (e->d_name[0] == '.' || has_instance(ret, e->d_name))
 			continue;
 		name = strdup(e->d_name);
 		if (!name)
@@ -206,6 +218,15 @@ static void list_instances(struct instances *ret)
 	}
 	if (d)
 		(void)closedir(d);
+}
+
+/* All of them; daemons first. */
+static void list_instances(struct instances *ret)
+{
+	ret->count = 0;
+	add_instances(place_run(), ret);
+	if (place_run_of_machine())
+		add_instances(place_run_of_machine(), ret);
 }
 
 static void free_instances(struct instances *all)

@@ -36,6 +36,7 @@
 #include "supervisor/profile.h"
 #include "supervisor/server.h"
 #include "supervisor/shown.h"
+#include "supervisor/user.h"
 
 #define INSTANCE_DEFAULT "daemon"
 /* Calls are killed at the end, and their accounts written, within this. */
@@ -235,6 +236,8 @@ static int start_warden(struct daemon *d, struct text *why)
 	if (r < 0)
 		return r;
 	place_sweep(d->opt.name);
+	d->config.is_user = user_is_single();
+	d->config.has_groups = host_find_groups(&d->host);
 	d->config.state_dir = place_state();
 	d->config.run_dir = d->run_dir;
 	d->config.staging = d->run_dir;
@@ -283,15 +286,17 @@ static int prepare(struct daemon *d, struct text *why)
 			(void)command_fail(0, "warning: no diffs: glovebox-diff: %s", strerror(-r));
 		r = 0;
 	}
-	if (r == 0 && monitor_load(&d->host.monitor, d->host.unwatched_why,
-				   sizeof(d->host.unwatched_why)) < 0) {
-		d->host.monitor = NULL;
-		if (d->opt.require) {
-			text_printf(why, "--require %s: nothing is watched here: %s",
-				    d->opt.require, d->host.unwatched_why);
-			r = -EPERM;
-		}
+	if (r == 0)
+		host_load_monitor(&d->host);
+	/* what else is missing is known when a session is open: then that one is refused */
+	if (r == 0 && d->opt.require &&
+	    ((strcmp(d->opt.require, "full") == 0 && !d->host.monitor) ||
+	     (strcmp(d->opt.require, "user") != 0 && user_is_single()))) {
+		text_printf(why, "--require %s: this machine gives less: %s", d->opt.require,
+			    d->host.unwatched_why);
+		r = -EPERM;
 	}
+	d->host.require = d->opt.require;
 	if (r == 0)
 		r = listen_all(d, why);
 	return r;
@@ -422,8 +427,8 @@ static int serve(struct daemon *d, struct found *found, struct text *why)
 		r = watch(d);
 	if (r == 0)
 		r = confine_syscalls();
-	if (r == 0 && d->host.monitor)
-		r = monitor_start(d->host.monitor);
+	if (r == 0)
+		r = host_start_monitor(&d->host);
 	if (r == 0)
 		r = jobs_start(&d->host.jobs, d->loop);
 	if (r == 0)
@@ -442,8 +447,15 @@ static int serve(struct daemon *d, struct found *found, struct text *why)
 	if (!d->opt.quiet)
 		(void)command_fail(0, "listening in %s; %zu sessions kept; %s%s", d->run_dir,
 				   d->host.count,
-				   d->host.monitor ? "watching by eBPF" : "nothing is watched: ",
+				   d->host.monitor  ? "watching by eBPF"
+				   : d->host.notify ? "not all is watched: "
+						    : "nothing is watched: ",
 				   d->host.monitor ? "" : d->host.unwatched_why);
+	if (d->host.ungrouped_why[0] && !d->opt.quiet)
+		(void)command_fail(0,
+				   "warning: a pause is a stop (best effort), and memory is only "
+				   "looked at: %s",
+				   d->host.ungrouped_why);
 	(void)sd_notify(0, "READY=1");
 	(void)sd_event_loop(d->loop);
 	return 0;
@@ -489,8 +501,8 @@ static int check(struct daemon *d, char **rest, struct text *why)
 		}
 		d->owner = (int)fd;
 	}
-	if (d->opt.require && strcmp(d->opt.require, "full") != 0) {
-		text_add(why, "--require takes \"full\"");
+	if (d->opt.require && !session_is_tier(d->opt.require)) {
+		text_add(why, "--require takes \"full\", \"partial\" or \"user\"");
 		return -EINVAL;
 	}
 	return check_roots(d, why);
@@ -520,12 +532,10 @@ int command_daemon(char **argv)
 		return command_fail(EXIT_USAGE, "%s", why.at);
 	if (d.opt.help)
 		return help();
+	if (user_become_root(&why) < 0)
+		return command_fail(EXIT_NOT_PERMITTED, "%s", why.at);
 	if (check(&d, rest, &why) < 0)
 		return command_fail(EXIT_USAGE, "%s", why.at);
-	if (geteuid() != 0)
-		return command_fail(EXIT_NOT_PERMITTED,
-				    "this needs root to make namespaces and to load BPF programs: "
-				    "sudo glovebox daemon ...");
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)umask(022);
 	raise_files();

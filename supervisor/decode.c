@@ -104,6 +104,9 @@ static struct text *begin(const struct event *e, const struct decode_target *to,
 	/* a filter of its own may answer a call that never ran */
 	if (e->flags & EVENT_F_OWN_FILTER)
 		text_add(t, ",\"own_filter\":true");
+	if (e->flags & EVENT_F_NOTIFY)
+		text_add(t, e->kind == EVENT_DENIED ? ",\"source\":\"notify\""
+						    : ",\"source\":\"notify\",\"phase\":\"pre\"");
 	return t;
 }
 
@@ -309,6 +312,8 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 	/* an address that never passed the kernel's hook was not connected to */
 	if (e->ret >= 0 && a.family != AF_UNIX && is_connect && !(e->flags & EVENT_F_ADDR_K))
 		verdict = strcmp(row->kind, "net.send") == 0 ? "sent" : "unverified";
+	if (e->flags & EVENT_F_NOTIFY)
+		verdict = "requested";
 	is_denied = e->ret < 0 && a.family != AF_UNIX &&
 		    explain_address(a.text, a.port, a.is_loopback, (int)-e->ret, &d);
 	if (is_denied)

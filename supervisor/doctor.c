@@ -2,9 +2,9 @@
 /*
  * supervisor/doctor.c - `glovebox doctor`: try everything, then say what holds.
  *
- * It runs this very program, three times, in a place of its own: a call that
- * tries what must be stopped, one that uses too much memory, and one that is
- * paused and killed from outside. What it prints is what happened, not what a
+ * It runs this very program, four times, in a place of its own: a call that
+ * tries what must be stopped, one that uses too much memory, one that fills the disk,
+ * and one that is paused and killed from outside. What it prints is what happened, not what a
  * version number or a configuration promises.
  *
  * Two halves: the first, as root, runs the calls and the BPF features and reads
@@ -32,6 +32,7 @@
 #include "supervisor/confine.h"
 #include "supervisor/options.h"
 #include "supervisor/place.h"
+#include "supervisor/user.h"
 
 /* A call that has not come up after this many looks, 50 ms apart, will not. */
 #define LOOKS 200
@@ -53,6 +54,7 @@ enum paper {
 	PAPER_PROBE,
 	PAPER_REPORT,
 	PAPER_MEMORY,
+	PAPER_DISK,
 	PAPER_PAUSE,
 	PAPER_KILL,
 	PAPER_ERRORS,
@@ -60,14 +62,15 @@ enum paper {
 };
 
 static const char *const paper_names[PAPER_COUNT] = {
-	[PAPER_PROBE] = "probe", [PAPER_REPORT] = "report", [PAPER_MEMORY] = "memory",
-	[PAPER_PAUSE] = "pause", [PAPER_KILL] = "kill",     [PAPER_ERRORS] = "errors",
+	[PAPER_PROBE] = "probe",   [PAPER_REPORT] = "report", [PAPER_MEMORY] = "memory",
+	[PAPER_DISK] = "disk",     [PAPER_PAUSE] = "pause",   [PAPER_KILL] = "kill",
+	[PAPER_ERRORS] = "errors",
 };
 
 struct doctor {
 	struct options opt;
 	char dir[PATH_MAX]; /* holds all of the below */
-	char run[32];
+	char run[PATH_MAX];
 	int at;
 	bool lsm, fentry;
 	struct text papers[PAPER_COUNT];
@@ -127,13 +130,15 @@ static int make_place(struct doctor *d, struct text *why)
 {
 	char path[PATH_MAX + 16];
 
+	if (place_make(why) < 0)
+		return -EIO;
 	/* short: the path of a socket holds 107 bytes (unix(7)) */
-	(void)snprintf(d->run, sizeof(d->run), "/run/gb-doctor.XXXXXX");
+	(void)snprintf(d->run, sizeof(d->run), "%s-d.XXXXXX", place_run());
 	if (!mkdtemp(d->run) || chmod(d->run, 0755) < 0) {
-		text_printf(why, "cannot make a directory in /run: %s", strerror(errno));
+		text_printf(why, "cannot make a directory beside %s: %s", place_run(),
+			    strerror(errno));
 		return -EIO;
 	}
-	(void)mkdir(place_state(), 0711);
 	(void)snprintf(d->dir, sizeof(d->dir), "%s/doctor.XXXXXX", place_state());
 	if (!mkdtemp(d->dir) || chmod(d->dir, 0711) < 0) {
 		text_printf(why, "cannot make a place to work in %s: %s", place_state(),
@@ -155,7 +160,7 @@ static int make_place(struct doctor *d, struct text *why)
 
 static void run_calls(struct doctor *d)
 {
-	char work[PATH_MAX + 8], report[PATH_MAX + 8], memory[PATH_MAX + 8];
+	char work[PATH_MAX + 8], report[PATH_MAX + 8], memory[PATH_MAX + 8], disk[PATH_MAX + 8];
 	char *probe[] = { "glovebox", "run",     "-q",       "--discard",   "--limit",
 			  "pids=64",  "--limit", "wall=60s", "--workspace", work,
 			  "--report", report,    "--",       "./probe",     NULL };
@@ -163,6 +168,10 @@ static void run_calls(struct doctor *d)
 			"--limit",     "memory=64M", "--limit",  "wall=60s",
 			"--workspace", work,         "--report", memory,
 			"--",          "./probe",    "memory",   NULL };
+	char *filler[] = { "glovebox",    "run",     "-q",       "--discard",
+			   "--limit",     "disk=8M", "--limit",  "wall=60s",
+			   "--workspace", work,      "--report", disk,
+			   "--",          "./probe", "disk",     NULL };
 	char *waiter[] = { "glovebox",    "run", "-q", "--discard", "--limit", "wall=60s",
 			   "--workspace", work,  "--", "./probe",   "wait",    NULL };
 	char *pause[] = { "glovebox", "pause", "--json", "s-", NULL };
@@ -172,8 +181,10 @@ static void run_calls(struct doctor *d)
 	(void)snprintf(work, sizeof(work), "%s/work", d->dir);
 	(void)snprintf(report, sizeof(report), "%s/report", d->dir);
 	(void)snprintf(memory, sizeof(memory), "%s/memory", d->dir);
+	(void)snprintf(disk, sizeof(disk), "%s/disk", d->dir);
 	(void)wait_for(start_self(d, paper_names[PAPER_PROBE], probe));
 	(void)wait_for(start_self(d, NULL, hog));
+	(void)wait_for(start_self(d, NULL, filler));
 	pid = start_self(d, NULL, waiter);
 	for (int i = 0; i < LOOKS; i++) {
 		if (wait_for(start_self(d, paper_names[PAPER_PAUSE], pause)) == 0)
@@ -316,6 +327,7 @@ static void judge_watching(struct doctor *d, const cJSON *report)
 	const cJSON *events = cJSON_GetObjectItemCaseSensitive(report, "events");
 	const cJSON *protection = cJSON_GetObjectItemCaseSensitive(report, "protection");
 	const cJSON *why = cJSON_GetObjectItemCaseSensitive(protection, "unwatched_because");
+	bool by_bpf = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(protection, "watched"));
 	bool seen = number(events, "emitted") > 0;
 	char text[160];
 
@@ -335,13 +347,19 @@ static void judge_watching(struct doctor *d, const cJSON *report)
 	line(d, "watch.exec",
 	     cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(report, "processes")) > 0 ? "ok"
 											   : "FAIL",
-	     "sched_process_exec was seen to fire");
+	     by_bpf ? "sched_process_exec was seen to fire" : "seccomp asked before it");
+	/* a process that is killed asks nobody */
 	line(d, "watch.denials",
 	     has_denial(report, "ptrace") && has_denial(report, "connect") &&
-			     has_denial(report, "foreign")
+			     (!by_bpf || has_denial(report, "foreign"))
 		     ? "ok"
 		     : "FAIL",
-	     "the refusals above were seen by the kernel's side, too");
+	     by_bpf ? "the refusals above were seen by the kernel's side, too"
+		    : "the refusals above were asked about");
+	line(d, "watch.ebpf", by_bpf ? "ok" : "missing",
+	     by_bpf                ? "every system call is counted"
+	     : cJSON_IsString(why) ? why->valuestring
+				   : "");
 }
 
 static void judge_report(struct doctor *d)
@@ -351,6 +369,8 @@ static void judge_report(struct doctor *d)
 	const cJSON *protection = cJSON_GetObjectItemCaseSensitive(report, "protection");
 	const cJSON *limits = cJSON_GetObjectItemCaseSensitive(protection, "limits");
 	const cJSON *by = cJSON_GetObjectItemCaseSensitive(limits, "by");
+	const cJSON *control = cJSON_GetObjectItemCaseSensitive(protection, "control");
+	bool has_groups = cJSON_IsString(control) && strcmp(control->valuestring, "cgroup") == 0;
 	int changes = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(report, "changes"));
 	char text[128];
 
@@ -361,21 +381,23 @@ static void judge_report(struct doctor *d)
 	     "a double-forked daemon did not survive");
 	(void)snprintf(text, sizeof(text), "ABI %.0f", number(protection, "landlock_abi"));
 	line(d, "files.landlock", number(protection, "landlock_abi") > 0 ? "ok" : "missing", text);
+	line(d, "control.groups", has_groups ? "ok" : "missing",
+	     has_groups ? "each call has a control group"
+			: "a kill is that of the call's init, a pause a stop (best effort)");
 	line(d, "limits.cpu",
 	     cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(limits, "cpu")) ? "ok" : "missing",
 	     cJSON_IsString(by) ? by->valuestring : "");
 	cJSON_Delete(report);
 }
 
-static void judge_memory(struct doctor *d)
+static void judge_limit(struct doctor *d, enum paper paper, const char *name, const char *held_text)
 {
-	cJSON *report =
-		cJSON_ParseWithLength(d->papers[PAPER_MEMORY].at, d->papers[PAPER_MEMORY].len);
+	cJSON *report = cJSON_ParseWithLength(d->papers[paper].at, d->papers[paper].len);
 	const cJSON *outcome = cJSON_GetObjectItemCaseSensitive(report, "outcome");
 	bool held = cJSON_IsString(outcome) && strcmp(outcome->valuestring, "over_limit") == 0;
 
-	line(d, "limits.memory", held ? "ok" : "missing",
-	     held ? "1 GiB in a call of 64 MiB ended it" : "a call used more than its limit");
+	line(d, name, held ? "ok" : "missing",
+	     held ? held_text : "a call used more than its limit");
 	cJSON_Delete(report);
 }
 
@@ -400,10 +422,11 @@ static int judge(struct doctor *d)
 	read_papers(d);
 	judge_probe(d);
 	judge_report(d);
-	judge_memory(d);
+	judge_limit(d, PAPER_MEMORY, "limits.memory", "1 GiB in a call of 64 MiB ended it");
+	judge_limit(d, PAPER_DISK, "limits.disk", "64 MiB in a session of 8 MiB ended it");
 	judge_receipt(d, PAPER_PAUSE, "control.pause", "frozen", 1);
 	judge_receipt(d, PAPER_KILL, "control.kill", "populated", 0);
-	tier = d->bad ? "none" : d->missing ? "partial" : "full";
+	tier = d->bad ? "none" : user_is_single() ? "user" : d->missing ? "partial" : "full";
 	/* upgrades, no part of the tier: kernels without them are served as well */
 	line(d, "kernel.bpf_lsm", d->lsm ? "ok" : "absent",
 	     d->lsm ? "was seen to fire" : "not on this kernel; nothing depends on it");
@@ -444,9 +467,8 @@ int command_doctor(char **argv)
 		(void)printf("usage: glovebox doctor [--json]\n\n%s", d.out.at);
 		return EXIT_DONE;
 	}
-	if (geteuid() != 0)
-		return command_fail(EXIT_NOT_PERMITTED,
-				    "the protections need root: sudo glovebox doctor");
+	if (user_become_root(&why) < 0)
+		return command_fail(EXIT_NOT_PERMITTED, "%s", why.at);
 	if (make_place(&d, &why) < 0) {
 		if (d.run[0])
 			remove_place(d.run);
@@ -454,8 +476,8 @@ int command_doctor(char **argv)
 	}
 	run_calls(&d);
 	(void)libbpf_set_print(be_silent);
-	d.lsm = try_feature(true);
-	d.fentry = try_feature(false);
+	d.lsm = !user_is_single() && try_feature(true);
+	d.fentry = !user_is_single() && try_feature(false);
 	for (int i = 0; i < PAPER_COUNT; i++) /* for the second half to read */
 		if (fchmodat(d.at, paper_names[i], 0644, 0) < 0 && errno != ENOENT)
 			return command_fail(EXIT_FAILED, "cannot read what the calls left");

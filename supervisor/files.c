@@ -27,6 +27,7 @@
 #include "supervisor/options.h"
 #include "supervisor/place.h"
 #include "supervisor/session.h"
+#include "supervisor/user.h"
 
 struct options {
 	bool help, json, dry_run, with_protected, with_escapes, is_forced;
@@ -108,13 +109,15 @@ static int open_here(struct files *f, bool with_differ)
 	unsigned int what;
 	int r;
 
-	if (geteuid() != 0)
-		return command_fail(EXIT_NOT_PERMITTED,
-				    "the sessions on this machine are root's: use sudo");
+	/* his own: they lie in his home */
+	if (user_become_root(&why) < 0)
+		return command_fail(EXIT_NOT_PERMITTED, "%s", why.at);
 	r = place_find_session(f->name, f->id, &why);
 	if (r < 0)
 		return command_fail(EXIT_NOT_FOUND, "%s", why.at);
-	f->config = (struct sb_config){ .state_dir = place_state(), .staging = place_run() };
+	f->config = (struct sb_config){ .is_user = user_is_single(),
+					.state_dir = place_state(),
+					.staging = place_run() };
 	r = warden_start(&f->config, &f->warden, &f->warden_pid);
 	/* the way to it may be root's alone */
 	if (r == 0)

@@ -20,10 +20,12 @@
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "sandbox/base/path.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/warden.h"
 #include "supervisor/account.h"
 #include "supervisor/leaf.h"
 #include "supervisor/server.h"
+#include "supervisor/user.h"
 
 struct opening {
 	host_opened_fn fn;
@@ -39,6 +41,50 @@ int host_init(struct host *h, sd_event *loop, int warden)
 	h->differ.sock = -1;
 	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return h->wake < 0 ? -errno : 0;
+}
+
+bool host_find_groups(struct host *h)
+{
+	bool single = user_is_single();
+	int r = cgroup_use(single);
+
+	/* in a container the top may be read-only, and the group we are in ours */
+	if (r < 0 && !single)
+		r = cgroup_use(true);
+	if (r < 0 && single)
+		(void)snprintf(
+			h->ungrouped_why, sizeof(h->ungrouped_why),
+			"no control group is this user's (%s): systemd-run --user --scope -p "
+			"Delegate=yes gives one",
+			strerror(-r));
+	else if (r < 0)
+		(void)snprintf(h->ungrouped_why, sizeof(h->ungrouped_why),
+			       "no control groups can be made (%s): a writable cgroup v2 hierarchy "
+			       "must be mounted on /sys/fs/cgroup or /sys/fs/cgroup/unified",
+			       strerror(-r));
+	return r == 0;
+}
+
+void host_load_monitor(struct host *h)
+{
+	if (user_is_single() && notify_make(&h->notify) < 0)
+		(void)snprintf(h->unwatched_why, sizeof(h->unwatched_why),
+			       "eBPF needs root, and this kernel has no seccomp notification");
+	else if (user_is_single())
+		(void)snprintf(h->unwatched_why, sizeof(h->unwatched_why),
+			       "eBPF needs root; seccomp notification sees a part");
+	else if (h->ungrouped_why[0])
+		(void)snprintf(h->unwatched_why, sizeof(h->unwatched_why),
+			       "eBPF knows a call by its control group, and there is none");
+	else if (monitor_load(&h->monitor, h->unwatched_why, sizeof(h->unwatched_why)) < 0)
+		h->monitor = NULL;
+}
+
+int host_start_monitor(struct host *h)
+{
+	if (h->monitor)
+		return monitor_start(h->monitor);
+	return h->notify ? notify_start(h->notify) : 0;
 }
 
 int host_add(struct host *h, struct session *s)
@@ -116,6 +162,8 @@ static struct session *new_session(struct host *h)
 	s->on_call_done = account_call;
 	s->on_news = tell_news;
 	s->unwatched_why = h->unwatched_why;
+	s->notify = h->notify;
+	s->asks = h->notify != NULL;
 	return s;
 }
 
@@ -145,6 +193,21 @@ static void detach(struct host *h)
 		monitor_detach(h->monitor);
 		h->is_attached = false;
 	}
+}
+
+bool host_is_enough(const struct host *h, const struct session *s, struct text *why)
+{
+	const char *tier = session_tier(s, s->monitor != NULL);
+
+	if (session_tier_is_enough(tier, h->require))
+		return true;
+	text_printf(why, "--require %s: this machine gives less, \"%s\"", h->require, tier);
+	if (!s->monitor && h->unwatched_why[0])
+		text_printf(why, ": %s", h->unwatched_why);
+	if (h->ungrouped_why[0])
+		text_printf(why, ": %s", h->ungrouped_why);
+	text_add(why, "; `glovebox doctor` tells what is missing");
+	return false;
 }
 
 static void emit_opened(struct session *s, bool is_new)
@@ -235,7 +298,9 @@ static int on_keeper(sd_event_source *source, int fd, uint32_t events, void *con
 		attach(s->host, s);
 		r = sd_event_add_io(s->loop, &s->on_keeper, s->keeper, 0, on_keeper_gone, s);
 	}
-	if (r < 0)
+	if (r >= 0 && !host_is_enough(s->host, s, &why))
+		r = -EPERM;
+	if (r < 0 && why.len == 0)
 		session_explain_open(stage, r, &why);
 	opened(s, r < 0 ? r : 0, why.at ? why.at : "");
 	return 0;
@@ -682,6 +747,7 @@ void host_done(struct host *h)
 	free(h->sessions);
 	policy_set_done(&h->policies);
 	monitor_free(h->monitor);
+	notify_free(h->notify);
 	differ_end(&h->differ);
 	fd_done(&h->wake);
 }

@@ -29,6 +29,9 @@ struct host {
 	int warden;
 	struct monitor *monitor; /* NULL: nothing is watched */
 	char unwatched_why[256];
+	char ungrouped_why[256]; /* "": there are control groups */
+	const char *require; /* the least tier, NULL: any; borrowed */
+	struct notify *notify; /* for the sessions of a user without root; NULL: none */
 	bool is_attached;
 	uint32_t keepers; /* that run */
 	int wake; /* eventfd: logs have grown */
@@ -56,6 +59,19 @@ struct host_plan {
 typedef void (*host_opened_fn)(struct session *s, int error, const char *why, void *context);
 
 int host_init(struct host *h, sd_event *loop, int warden);
+
+/* Whether control groups can be made; else why not is kept. Before the warden is forked. */
+bool host_find_groups(struct host *h);
+
+/* Whether an open session is protected as `require` wants it; else `why`. */
+bool host_is_enough(const struct host *h, const struct session *s, struct text *why);
+
+/* Loads the BPF programs where they can be used; else why not is kept. With privilege. */
+void host_load_monitor(struct host *h);
+
+/* Starts the thread that watches. After the privileges are gone. 0 or -errno. */
+int host_start_monitor(struct host *h);
+
 void host_done(struct host *h);
 
 /* Adds one that was made elsewhere. 0 or -errno. */

@@ -36,6 +36,8 @@ static void started(struct call *c)
 	text_printf(t, ",\"host_pid\":%u,\"start_ns\":%llu", c->init_pid,
 		    (unsigned long long)(io_now_ns() - c->started_ns));
 	call_end(c);
+	if (c->notify)
+		notify_tool_runs(c->notify, c->slot);
 }
 
 static void read_failures(struct call *c)
@@ -180,6 +182,10 @@ static int on_init(sd_event_source *s, int fd, uint32_t events, void *context)
 					  "the terminal cannot be connected");
 		return 0;
 	}
+	if (m.kind == SB_INIT_LISTENER && count == 1 && c->notify)
+		(void)notify_listen(c->notify, c->slot, fd_take(&fds[0]));
+	if (m.kind == SB_INIT_PROC && count == 1 && c->proc < 0)
+		c->proc = fd_take(&fds[0]);
 	for (unsigned int i = 0; i < count; i++)
 		fd_done(&fds[i]);
 	if (m.kind == SB_INIT_ENDED && !c->is_ended) {
@@ -317,6 +323,12 @@ static int clone_it(struct call *c)
 			return r;
 		c->monitor = c->session->monitor;
 	}
+	if (c->session->asking) {
+		r = notify_watch(c->session->notify, &to, c->session->asking, &c->slot);
+		if (r < 0)
+			return r;
+		c->notify = c->session->notify;
+	}
 	r = block_make(c->argv, (const char *const *)c->request.env, c->session->policy,
 		       c->request.cwd ? c->request.cwd : c->session->at, &block);
 	if (r < 0)
@@ -362,6 +374,9 @@ int call_launch(struct call *c)
 		monitor_unwatch(c->monitor, c->slot, &c->totals);
 		c->monitor = NULL;
 	}
+	if (c->notify)
+		(void)notify_unwatch(c->notify, c->slot);
+	c->notify = NULL;
 	drop_streams(c);
 	leaf_give_up(c);
 	call_finish_unborn(c);
@@ -415,7 +430,7 @@ int call_new(struct session *s, uint32_t number, struct call_request *request, s
 	c->argv = (const char *const *)c->request.argv;
 	c->is_tty = c->request.is_tty;
 	c->requested_ns = io_now_ns();
-	c->init = c->failure = -1;
+	c->init = c->failure = c->proc = c->pidfd = -1;
 	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
 		c->leaf[i] = -1;
 	c->in = c->out = c->err = (struct pump)PUMP_NONE;

@@ -2,6 +2,9 @@
 /*
  * supervisor/leaf.c - the control group of one call, by the fds it was given.
  *
+ * Where no groups can be made the pid namespace is in its place: the death of init is the
+ * death of all, and a stop of all comes nearest to a freeze.
+ *
  * The fds were opened by the keeper, with its privileges; writing cgroup.freeze
  * and cgroup.kill through them needs none, so neither waits for anybody.
  */
@@ -9,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +20,7 @@
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "supervisor/host.h"
+#include "supervisor/pids.h"
 #include "supervisor/session.h"
 
 /* A frozen or an empty cgroup is seen within this by reading in a circle: most
@@ -103,9 +108,13 @@ int leaf_clone(struct call *c, int init, int block, const int *stdio)
 		c->failed = (struct sb_failure){ reply.stage, r };
 		return r;
 	}
-	if (count != 1)
+	if (count != (leaf_has_group(c) ? 1u : 2u)) {
+		for (unsigned int i = 0; i < count; i++)
+			fd_done(&got[i]);
 		return -EBADMSG;
+	}
 	c->failure = got[0];
+	c->pidfd = count == 2 ? got[1] : -1;
 	c->init_pid = reply.pid;
 	(void)fcntl(c->failure, F_SETFL, O_NONBLOCK);
 	return 0;
@@ -136,11 +145,25 @@ void leaf_give_up(struct call *c)
 		(void)retire(c);
 	if (gone > 0 && c->session->host)
 		host_drop_layers(c->session->host, c->session, &gone, 1);
-	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
-		fd_done(&c->leaf[i]);
+	leaf_done(c);
 }
 
-bool leaf_says(const struct call *c, enum sb_leaf_fd which, const char *what)
+void leaf_done(struct call *c)
+{
+	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
+		fd_done(&c->leaf[i]);
+	fd_done(&c->proc);
+	fd_done(&c->pidfd);
+}
+
+bool leaf_has_group(const struct call *c)
+{
+	return c->leaf[SB_LEAF_KILL] >= 0;
+}
+
+/* --- where there is a control group ------------------------------------------- */
+
+static bool says(const struct call *c, enum sb_leaf_fd which, const char *what)
 {
 	char text[256];
 	ssize_t n = pread(c->leaf[which], text, sizeof(text) - 1, 0);
@@ -151,7 +174,7 @@ bool leaf_says(const struct call *c, enum sb_leaf_fd which, const char *what)
 	return strstr(text, what) != NULL;
 }
 
-int leaf_write(const struct call *c, enum sb_leaf_fd which, const char *text)
+static int write_file(const struct call *c, enum sb_leaf_fd which, const char *text)
 {
 	ssize_t n = pwrite(c->leaf[which], text, strlen(text), 0);
 
@@ -174,7 +197,7 @@ uint64_t leaf_number(const struct call *c, enum sb_leaf_fd which, const char *ke
 	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
 }
 
-uint32_t leaf_processes(const struct call *c)
+static uint32_t group_processes(const struct call *c)
 {
 	char text[65536];
 	uint32_t lines = 0;
@@ -189,18 +212,102 @@ uint32_t leaf_processes(const struct call *c)
 	return lines > 0 ? lines - 1 : 0;
 }
 
-bool leaf_spin_until(const struct call *c, const char *what)
-{
-	uint64_t until = io_now_ns() + SPIN_NS;
+/* --- where there is none: the pid namespace, by init and by its /proc ------------ */
 
-	do
-		if (leaf_says(c, SB_LEAF_EVENTS, what))
-			return true;
-	while (io_now_ns() < until);
-	return false;
+static int tell_init(const struct call *c, uint32_t kind)
+{
+	struct sb_init_message m = { .kind = kind };
+	int r = c->init < 0 ? -ESRCH : io_send(c->init, &m, sizeof(m), NULL, 0);
+
+	/* it is dead, and so are the others */
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+static bool init_is_dead(const struct call *c)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static struct pids_look look(const struct call *c)
+{
+	struct pids_look l = { 0 };
+
+	if (c->proc >= 0)
+		(void)pids_look(c->proc, &l);
+	return l;
+}
+
+static int ask_kill(struct call *c)
+{
+	struct sb_request q = { .verb = SB_VERB_KILL, .call = c->leaf_number };
+	struct sb_reply reply;
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0;
+	int r;
+
+	r = session_ask(c->session, &q, NULL, 0, &reply, fds, &count);
+	/* a keeper that is gone has taken its calls along: init dies with its parent */
+	return r == -ENOTCONN || r == -EPIPE ? 0 : r;
+}
+
+/* --- both ------------------------------------------------------------------------ */
+
+bool leaf_is_empty(const struct call *c)
+{
+	return leaf_has_group(c) ? says(c, SB_LEAF_EVENTS, "populated 0") : init_is_dead(c);
+}
+
+bool leaf_is_frozen(const struct call *c)
+{
+	struct pids_look l;
+
+	if (leaf_has_group(c))
+		return says(c, SB_LEAF_EVENTS, "frozen 1");
+	return c->proc >= 0 && pids_look(c->proc, &l) == 0 && l.running == 0;
+}
+
+int leaf_freeze(const struct call *c, bool freeze)
+{
+	if (leaf_has_group(c))
+		return write_file(c, SB_LEAF_FREEZE, freeze ? "1" : "0");
+	return tell_init(c, freeze ? SB_INIT_STOP : SB_INIT_RESUME);
+}
+
+int leaf_kill(struct call *c)
+{
+	return leaf_has_group(c) ? write_file(c, SB_LEAF_KILL, "1") : ask_kill(c);
+}
+
+uint32_t leaf_processes(const struct call *c)
+{
+	return leaf_has_group(c) ? group_processes(c) : look(c).processes;
 }
 
 uint64_t leaf_cpu_ns(const struct call *c)
 {
-	return leaf_number(c, SB_LEAF_CPU, "usage_usec ") * 1000u;
+	uint64_t tool = (c->usage.utime_us + c->usage.stime_us) * 1000u;
+	uint64_t all;
+
+	if (leaf_has_group(c))
+		return leaf_number(c, SB_LEAF_CPU, "usage_usec ") * 1000u;
+	all = look(c).cpu_ns;
+	return all > tool ? all : tool;
+}
+
+uint64_t leaf_memory_bytes(const struct call *c)
+{
+	return look(c).memory_bytes;
+}
+
+bool leaf_spin_until(const struct call *c, bool (*is)(const struct call *c))
+{
+	uint64_t until = io_now_ns() + SPIN_NS;
+
+	do
+		if (is(c))
+			return true;
+	while (io_now_ns() < until);
+	return false;
 }

@@ -24,20 +24,32 @@ void leaf_give_up(struct call *c);
 /* Gives the leaf back, empty. */
 void leaf_retire(struct call *c);
 
-/* Whether one of its files contains a word; true when the group is gone. */
-bool leaf_says(const struct call *c, enum sb_leaf_fd which, const char *what);
+/* Closes what it holds. */
+void leaf_done(struct call *c);
 
-/* Writes one of its files, through the fd it was opened with. 0 or -errno. */
-int leaf_write(const struct call *c, enum sb_leaf_fd which, const char *text);
+/* Whether the call has a control group; without one a pause is a stop of all its
+ * processes, and a kill that of its init. */
+bool leaf_has_group(const struct call *c);
+
+/* Nothing lives in it (populated 0), or nothing runs (frozen 1; all stopped). */
+bool leaf_is_empty(const struct call *c);
+bool leaf_is_frozen(const struct call *c);
+
+/* Asks for it; what came of it tell the two above. 0 or -errno. */
+int leaf_freeze(const struct call *c, bool freeze);
+int leaf_kill(struct call *c);
 
 /* The number behind `key`, 0 where there is none. */
 uint64_t leaf_number(const struct call *c, enum sb_leaf_fd which, const char *key);
 
-/* Reads cgroup.events in a circle, for a moment, until it says `what`. */
-bool leaf_spin_until(const struct call *c, const char *what);
+/* Looks in a circle, for a moment, until it is so. */
+bool leaf_spin_until(const struct call *c, bool (*is)(const struct call *c));
 
 /* Processor time used in it, all processes together. */
 uint64_t leaf_cpu_ns(const struct call *c);
+
+/* Memory they take now, for where no group limits it. */
+uint64_t leaf_memory_bytes(const struct call *c);
 
 /* Processes in it, without init. */
 uint32_t leaf_processes(const struct call *c);

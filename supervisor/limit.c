@@ -14,6 +14,8 @@
 /* How often processor time is compared with its limit, at the least. */
 #define CPU_LOOK_MIN_US 20000u
 #define CPU_LOOK_MAX_US 1000000u
+/* Memory that no control group limits: a process on two cpus fills about 100 MiB in it. */
+#define MEMORY_LOOK_US 20000u
 
 void call_emit_limit(struct call *c, const char *limit, const char *text)
 {
@@ -91,6 +93,26 @@ static int on_cpu(sd_event_source *s, uint64_t now, void *context)
 	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
+/* Where no control group does it, this is a look: what is taken and given back between two
+ * is not seen. */
+static int on_memory(sd_event_source *s, uint64_t now, void *context)
+{
+	struct call *c = context;
+	uint64_t most = c->session->policy->limits.memory_bytes;
+	char text[128];
+
+	(void)now;
+	if (leaf_memory_bytes(c) > most) {
+		(void)snprintf(text, sizeof(text),
+			       "needed more than %llu MiB; --limit memory=... raises it",
+			       (unsigned long long)(most >> 20));
+		call_emit_limit(c, "memory", text);
+		return call_end_by(c, CALL_OVER_LIMIT, text);
+	}
+	(void)sd_event_source_set_time_relative(s, MEMORY_LOOK_US);
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
 bool call_check_oom(struct call *c)
 {
 	char text[128];
@@ -129,7 +151,10 @@ int call_watch_limits(struct call *c)
 	r = call_arm_wall(c);
 	if (r >= 0)
 		r = disk_watch(c->session);
-	if (r >= 0 && c->leaf[SB_LEAF_CPU] >= 0)
+	if (r >= 0 && !(c->in_force & SB_FORCE_MEMORY))
+		r = sd_event_add_time_relative(loop, &c->on_memory, CLOCK_MONOTONIC, MEMORY_LOOK_US,
+					       1000, on_memory, c);
+	if (r >= 0 && (c->leaf[SB_LEAF_CPU] >= 0 || !leaf_has_group(c)))
 		r = sd_event_add_time_relative(loop, &c->on_cpu, CLOCK_MONOTONIC, CPU_LOOK_MIN_US,
 					       1000, on_cpu, c);
 	if (r >= 0 && c->leaf[SB_LEAF_MEMORY] >= 0)

@@ -8,6 +8,7 @@
 #include "sandbox/base/fd.h"
 #include "supervisor/command.h"
 #include "supervisor/text.h"
+#include "supervisor/user.h"
 
 static const struct {
 	const char *name;
@@ -81,6 +82,7 @@ int main(int argc, char **argv)
 	const char *nearest;
 
 	fill_stdio();
+	user_keep_words(argv);
 	if (is_shim(argv[0]))
 		return command_shim(argv);
 	/* `help COMMAND` is `COMMAND --help` */

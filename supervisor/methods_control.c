@@ -40,6 +40,7 @@ struct sweep {
 	uint64_t ns; /* the slowest */
 	uint32_t processes;
 	unsigned int failed;
+	bool is_stop; /* no control group was frozen: processes were stopped */
 	char detail[256];
 	struct text calls;
 	const char *word; /* state of the last */
@@ -55,7 +56,8 @@ static void sweep_end(struct sweep *w)
 	} else {
 		text_printf(&t, "{\"id\":\"%s\",\"state\":\"%s\",\"receipt\":{", w->id, w->word);
 		if (w->verb == VERB_PAUSE)
-			text_printf(&t, "\"frozen\":1,\"ns\":%llu}", (unsigned long long)w->ns);
+			text_printf(&t, "\"frozen\":1,\"ns\":%llu%s}", (unsigned long long)w->ns,
+				    w->is_stop ? CALL_BY_STOP : "");
 		else
 			text_printf(&t, "\"processes\":%u,\"ns\":%llu,\"populated\":0}",
 				    w->processes, (unsigned long long)w->ns);
@@ -80,6 +82,7 @@ static void on_receipt(void *context, struct call *c, const struct call_receipt 
 			       receipt->detail ? receipt->detail : "the call ended before that");
 	}
 	w->ns = receipt->ns > w->ns ? receipt->ns : w->ns;
+	w->is_stop |= !c->session->has_groups;
 	w->processes += receipt->processes;
 	text_printf(&w->calls, "%s{\"id\":\"%s.%u\",\"state\":\"%s\",\"ns\":%llu,\"processes\":%u}",
 		    w->calls.len ? "," : "", c->session->id, c->number, w->word,

@@ -394,6 +394,7 @@ void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *re
 	struct watched *w = &m->slots[slot];
 
 	memset(ret, 0, sizeof(*ret));
+	ret->is_counted = true;
 	(void)bpf_map_delete_elem(bpf_map__fd(m->bpf->maps.watch_calls), &w->cgroup_id);
 	add_counts(m, slot, ret->counts);
 	take_errors(m, slot, ret);

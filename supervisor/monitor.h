@@ -27,6 +27,7 @@ struct monitor_totals {
 	uint64_t emitted; /* records begun, by the kernel's counter */
 	uint64_t delivered;
 	uint64_t lost; /* by the kernel's counter */
+	bool is_counted; /* false: no BPF program watched it, and only events are known */
 	bool saw_exec; /* the programs were seen to fire */
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* supervisor/place.c - where things lie on this machine. */
+/* supervisor/place.c - where things lie on this machine, or in a user's home. */
 #include "supervisor/place.h"
 
 #include <dirent.h>
@@ -18,22 +18,55 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/store.h"
+#include "supervisor/user.h"
 
 #define STATE_DIR "/var/lib/glovebox"
 #define RUN_DIR "/run/glovebox"
 
+/* The value of a variable that is an absolute path, or NULL. */
+static const char *path_of(const char *variable)
+{
+	const char *dir = getenv(variable);
+
+	return dir && dir[0] == '/' ? dir : NULL;
+}
+
+/* The XDG base directories. Without one for what runs, the sockets are beside the state;
+ * without a home that is where it goes when the machine starts again. */
 const char *place_state(void)
 {
-	const char *dir = getenv("GLOVEBOX_STATE");
+	static char path[PATH_MAX];
+	const char *given = path_of("GLOVEBOX_STATE");
 
-	return dir && dir[0] == '/' ? dir : STATE_DIR;
+	if (given || !user_is_single())
+		return given ? given : STATE_DIR;
+	if (path_of("XDG_STATE_HOME"))
+		(void)snprintf(path, sizeof(path), "%s/glovebox", path_of("XDG_STATE_HOME"));
+	else if (path_of("HOME"))
+		(void)snprintf(path, sizeof(path), "%s/.local/state/glovebox", path_of("HOME"));
+	else
+		(void)snprintf(path, sizeof(path), "/tmp/glovebox-%u", user_outside());
+	return path;
 }
 
 const char *place_run(void)
 {
-	const char *dir = getenv("GLOVEBOX_RUN");
+	static char path[PATH_MAX];
+	const char *given = path_of("GLOVEBOX_RUN");
+	struct stat st;
 
-	return dir && dir[0] == '/' ? dir : RUN_DIR;
+	if (given || !user_is_single())
+		return given ? given : RUN_DIR;
+	if (path_of("XDG_RUNTIME_DIR") && stat(path_of("XDG_RUNTIME_DIR"), &st) == 0)
+		(void)snprintf(path, sizeof(path), "%s/glovebox", path_of("XDG_RUNTIME_DIR"));
+	else
+		(void)snprintf(path, sizeof(path), "%s/run", place_state());
+	return path;
+}
+
+const char *place_run_of_machine(void)
+{
+	return path_of("GLOVEBOX_RUN") || geteuid() == 0 ? NULL : RUN_DIR;
 }
 
 static int fail(struct text *why, const char *what, const char *path, int r)
@@ -54,22 +87,49 @@ static int make_trusted(const char *path, mode_t mode, struct text *why)
 	if (lstat(path, &st) < 0)
 		return fail(why, "look at", path, -errno);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & 022))
-		return fail(why, "trust (root's, and writable by nobody else)", path, -EPERM);
+		return fail(why,
+			    user_is_single() ? "trust (yours, and writable by nobody else)"
+					     : "trust (root's, and writable by nobody else)",
+			    path, -EPERM);
+	return 0;
+}
+
+/* A home may have no ~/.local yet. */
+static void make_parents(const char *path)
+{
+	char copy[PATH_MAX];
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	for (char *p = strchr(copy + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		(void)mkdir(copy, 0700);
+		*p = '/';
+	}
+}
+
+int place_make(struct text *why)
+{
+	int r;
+
+	if (user_is_single())
+		make_parents(place_state());
+	r = make_trusted(place_state(), user_is_single() ? 0700 : 0711, why);
+	if (r == 0)
+		r = make_trusted(place_run(), user_is_single() ? 0700 : 0755, why);
+	if (r < 0)
+		return r;
+	/* roots are built on it by processes of the sessions' ids */
+	if (!user_is_single() && chmod(place_run(), 0755) < 0)
+		return fail(why, "open to all", place_run(), -errno);
 	return 0;
 }
 
 int place_prepare(const char *id, char ret_dir[PATH_MAX], struct text *why)
 {
-	int r;
+	int r = place_make(why);
 
-	r = make_trusted(place_state(), 0711, why);
-	if (r == 0)
-		r = make_trusted(place_run(), 0755, why);
 	if (r < 0)
 		return r;
-	/* roots are built on it by processes of the sessions' ids */
-	if (chmod(place_run(), 0755) < 0)
-		return fail(why, "open to all", place_run(), -errno);
 	if (snprintf(ret_dir, PATH_MAX, "%s/%s", place_run(), id) >= PATH_MAX)
 		return fail(why, "use", place_run(), -ENAMETOOLONG);
 	if (mkdir(ret_dir, 0711) < 0)
@@ -81,7 +141,7 @@ int place_listen(const char *dir, const char *name, const char *group, int *ret_
 		 struct text *why)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	const struct group *members = getgrnam(group);
+	const struct group *members = user_is_single() ? NULL : getgrnam(group);
 	AUTO_FD fd = -1;
 
 	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", dir, name) >=

@@ -8,9 +8,17 @@
 #include "sandbox/wire.h"
 #include "supervisor/text.h"
 
-/* The directories, from GLOVEBOX_STATE and GLOVEBOX_RUN or the defaults. */
+/* The directories, from GLOVEBOX_STATE and GLOVEBOX_RUN or the defaults: the machine's, or
+ * the user's own where Glovebox runs without root (user.h). */
 const char *place_state(void);
 const char *place_run(void);
+
+/* Where a user's clients look after his own: the sockets of the machine's supervisors; NULL
+ * for root, who has no other. */
+const char *place_run_of_machine(void);
+
+/* Makes both. 0 or -errno with `why`. */
+int place_make(struct text *why);
 
 /* Makes both, and <run>/<id>, which becomes the supervisor's. `ret_dir` gets the
  * path. 0 or -errno with `why`. */

@@ -143,7 +143,11 @@ static void print_receipt(const cJSON *result)
 	(void)printf("%s %s", string_of(result, "id"),
 		     receipt && strcmp(state, "paused") != 0 ? "killed" : state);
 	if (cJSON_HasObjectItem(receipt, "frozen"))
-		(void)printf(": frozen after %.3f ms", number_of(receipt, "ns") / 1e6);
+		(void)printf(": %s after %.3f ms",
+			     cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(receipt, "best_effort"))
+				     ? "stopped (best effort)"
+				     : "frozen",
+			     number_of(receipt, "ns") / 1e6);
 	else if (receipt)
 		(void)printf(": %.0f processes, empty after %.3f ms",
 			     number_of(receipt, "processes"), number_of(receipt, "ns") / 1e6);

@@ -71,6 +71,11 @@ static void add_syscalls(const struct call *c, struct text *t)
 	uint64_t total = 0;
 	bool first = true;
 
+	/* nobody counted: 0 would be a claim */
+	if (!m->is_counted) {
+		text_add(t, ",\"syscalls\":null");
+		return;
+	}
 	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
 		total += m->counts[nr];
 	text_printf(t, ",\"syscalls\":{\"total\":%llu,\"counts\":{", (unsigned long long)total);
@@ -329,19 +334,25 @@ void report_say(const struct call *c, const struct changes *changes, bool all, s
 	for (uint32_t i = 0; i < y->denial_count; i++)
 		denials += y->denials[i].count;
 	say_outcome(c, out);
-	text_printf(out, "; %llu processes, ", (unsigned long long)y->execs);
+	if (c->totals.is_counted || c->session->asks)
+		text_printf(out, "; %llu processes, ", (unsigned long long)y->execs);
+	else
+		text_add(out, "; not watched, ");
 	if (changes)
 		text_printf(out, "%zu changes", changes->count);
 	else
 		text_add(out, "changes that could not be listed");
-	text_printf(out, ", %llu denials", (unsigned long long)denials);
+	if (c->totals.is_counted || c->session->asks)
+		text_printf(out, ", %llu denials", (unsigned long long)denials);
 	text_printf(out, denials > y->denial_count ? " (%u different)\n" : "\n", y->denial_count);
-	if (all && c->totals.emitted > 0)
+	if (all && c->totals.is_counted && c->totals.emitted > 0)
 		say_syscalls(c, out);
 	if (all || c->totals.lost > 0)
 		text_printf(
 			out,
-			"glovebox: records: %llu taken in the kernel, %llu delivered, %llu lost\n",
+			c->totals.is_counted
+				? "glovebox: records: %llu taken in the kernel, %llu delivered, %llu lost\n"
+				: "glovebox: records: %llu taken, %llu delivered, %llu lost\n",
 			(unsigned long long)c->totals.emitted,
 			(unsigned long long)c->totals.delivered,
 			(unsigned long long)c->totals.lost);

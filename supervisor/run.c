@@ -43,6 +43,7 @@
 #include "supervisor/server.h"
 #include "supervisor/session.h"
 #include "supervisor/shown.h"
+#include "supervisor/user.h"
 
 /* After the first Ctrl-C the tool has this long; then it is killed. */
 #define GRACE_US (10u * 1000 * 1000)
@@ -77,7 +78,7 @@ static const struct option_row rows[] = {
 	{ 0, "status-fd", OPTION_TEXT, offsetof(struct options, status_fd), "N",
 	  "write how it ended to this fd, one JSON line" },
 	{ 0, "require", OPTION_TEXT, offsetof(struct options, require), "TIER",
-	  "fail with 125 when the protection is less: full, partial" },
+	  "fail with 125 when the protection is less: full, partial, user" },
 	{ 0, "agent-call-id", OPTION_TEXT, offsetof(struct options, agent_call_id), "ID",
 	  "the agent's own name for this call, kept in every event" },
 	{ 0, "host", OPTION_TEXT, offsetof(struct options, host), "NAME",
@@ -191,9 +192,8 @@ static int check_options(struct run *r, struct text *why)
 		e = policy_add_env(&r->policy, r->opt.env.at[i], why);
 	if (e < 0)
 		return e;
-	if (r->opt.require && strcmp(r->opt.require, "full") != 0 &&
-	    strcmp(r->opt.require, "partial") != 0) {
-		text_add(why, "--require takes \"full\" or \"partial\"");
+	if (r->opt.require && !session_is_tier(r->opt.require)) {
+		text_add(why, "--require takes \"full\", \"partial\" or \"user\"");
 		return -EINVAL;
 	}
 	if (r->opt.status_fd) {
@@ -226,11 +226,6 @@ static int check_options(struct run *r, struct text *why)
 	if (r->opt.host && (r->opt.tty || r->opt.status_fd || r->opt.require)) {
 		text_add(why, "--tty, --status-fd and --require are not for a daemon's run");
 		return -EINVAL;
-	}
-	if (geteuid() != 0 && !r->opt.host) {
-		text_add(why, "this needs root to make namespaces and to load BPF programs: sudo "
-			      "glovebox run ...");
-		return -EPERM;
 	}
 	return check_workspace(r, why);
 }
@@ -273,6 +268,8 @@ static int start_warden(struct run *r, struct text *why)
 	if (e < 0)
 		return e;
 	r->config = (struct sb_config){
+		.is_user = user_is_single(),
+		.has_groups = host_find_groups(&r->host),
 		.state_dir = place_state(),
 		.run_dir = r->run_dir,
 		.staging = r->run_dir,
@@ -299,6 +296,7 @@ static int ask_session(struct run *r, struct text *why)
 	r->session.policy = &r->policy;
 	r->session.stream = &r->stream;
 	r->session.unwatched_why = r->host.unwatched_why;
+	r->session.asks = user_is_single();
 	if (!r->session.workspace || !r->session.at)
 		return -ENOMEM;
 	e = session_ask_open(&r->session, 0, false, why);
@@ -317,8 +315,9 @@ static int prepare(struct run *r, struct text *why)
 		e = ask_session(r, why);
 	if (e < 0)
 		return e;
-	if (monitor_load(&r->monitor, r->host.unwatched_why, sizeof(r->host.unwatched_why)) < 0)
-		r->monitor = NULL; /* the tier says so, and --require refuses */
+	/* what it cannot watch the tier says, and --require refuses */
+	host_load_monitor(&r->host);
+	r->monitor = r->host.monitor;
 	e = place_listen(r->run_dir, "operator.sock", PLACE_OPERATORS, &r->listener, why);
 	if (e < 0)
 		return e;
@@ -344,20 +343,15 @@ static int open_session(struct run *r, struct text *why)
 			(void)snprintf(r->host.unwatched_why, sizeof(r->host.unwatched_why),
 				       "the kernel refused to attach: %s", strerror(-e));
 			monitor_free(r->monitor);
-			r->monitor = NULL;
+			r->monitor = r->host.monitor = NULL;
 		}
 	}
 	r->session.monitor = r->monitor;
 	if (r->monitor)
 		monitor_add_view(r->monitor, &r->session.view);
-	if (r->opt.require && strcmp(r->opt.require, "full") == 0 &&
-	    strcmp(session_tier(&r->session, r->monitor != NULL), "full") != 0) {
-		text_printf(why,
-			    "--require full: this machine gives less%s%s; `glovebox doctor` tells "
-			    "what is missing",
-			    r->monitor ? "" : ": ", r->monitor ? "" : r->host.unwatched_why);
+	r->host.require = r->opt.require;
+	if (!host_is_enough(&r->host, &r->session, why))
 		return -EPERM;
-	}
 	(void)session_open_log(&r->session);
 	(void)session_save(&r->session);
 	return 0;
@@ -484,7 +478,6 @@ static int host_start(struct run *r)
 	int e;
 
 	r->host.instance = r->session.id;
-	r->host.monitor = r->monitor;
 	r->host.is_one_session = true;
 	r->host.warden = r->warden;
 	e = jobs_start(&r->host.jobs, r->loop);
@@ -543,11 +536,11 @@ static int run_call(struct run *r, struct text *why)
 	e = watch_signals(r);
 	if (e == 0)
 		e = confine_syscalls();
-	if (e == 0 && r->monitor)
-		e = monitor_start(r->monitor);
-	if (e == 0) {
+	if (e == 0)
+		e = host_start_monitor(&r->host);
+	r->session.notify = r->host.notify;
+	if (e == 0)
 		e = host_start(r);
-	}
 	if (e < 0) {
 		text_printf(why, "cannot set up the supervisor: %s", strerror(-e));
 		return e;
@@ -555,7 +548,14 @@ static int run_call(struct run *r, struct text *why)
 	emit_session(r, "session.created");
 	emit_session(r, "session.protection");
 	if (!r->monitor && !r->opt.quiet)
-		(void)command_fail(0, "warning: nothing is watched: %s", r->host.unwatched_why);
+		(void)command_fail(0, "warning: %s: %s",
+				   r->session.notify ? "not all is watched" : "nothing is watched",
+				   r->host.unwatched_why);
+	if (r->host.ungrouped_why[0] && !r->opt.quiet)
+		(void)command_fail(0,
+				   "warning: a pause is a stop (best effort), and memory is only "
+				   "looked at: %s",
+				   r->host.ungrouped_why);
 	if (r->opt.tty)
 		make_raw(r);
 	r->session.on_call_done = on_done;
@@ -698,6 +698,7 @@ static void take_down(struct run *r)
 			(void)changes_remove_session(r->warden, r->session.id);
 	}
 	monitor_free(r->monitor);
+	notify_free(r->host.notify);
 	session_done(&r->session);
 	free(r->host.sessions);
 	fd_done(&r->host.wake);
@@ -755,6 +756,8 @@ int command_run(char **argv)
 	r.stream.sinks[STREAM_FILE].fd = -1;
 	if (!r.opt.host && getenv("GLOVEBOX_HOST") && getenv("GLOVEBOX_HOST")[0])
 		r.opt.host = getenv("GLOVEBOX_HOST");
+	if (!r.opt.host && user_become_root(&why) < 0)
+		return usage(&why);
 	if (check_options(&r, &why) < 0)
 		return usage(&why);
 	if (r.opt.host)

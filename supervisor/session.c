@@ -24,6 +24,7 @@
 #include "sandbox/warden.h"
 #include "supervisor/call.h"
 #include "supervisor/leaf.h"
+#include "supervisor/user.h"
 
 const char *const session_state_names[] = {
 	[SESSION_KEPT] = "kept",
@@ -109,6 +110,13 @@ static int choose_filter(struct session *s, int *ret_fd, int *ret_own, struct te
 		*ret_fd = *ret_own;
 		p = s->profile;
 	}
+	asking_free(s->asking);
+	s->asking = NULL;
+	if (r == 0 && s->asks) {
+		r = asking_make(*ret_fd, &s->asking);
+		if (r == 0)
+			*ret_fd = s->asking->fd;
+	}
 	if (r < 0) {
 		if (why->len == 0)
 			text_printf(why, "cannot compile the seccomp profile: %s", strerror(-r));
@@ -124,7 +132,8 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
 		.abi = SB_ABI,
 		.verb = SB_VERB_OPEN,
 		.flags = (s->policy->as_root ? (uint32_t)SB_FLAG_ROOT : 0) |
-			 (is_known ? (uint32_t)SB_FLAG_KNOWN : 0),
+			 (is_known ? (uint32_t)SB_FLAG_KNOWN : 0) |
+			 (s->asks ? (uint32_t)SB_FLAG_NOTIFY : 0),
 		.requester = requester,
 		.limits = s->policy->limits,
 	};
@@ -133,6 +142,13 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
 	int filter = -1;
 	int r;
 
+	if (user_is_single() && s->policy->lists[POLICY_OVERLAY].count > 0) {
+		text_printf(why,
+			    "%s: files.overlay needs root: its layers hold files of many users, "
+			    "and without root there is one; take it out, or sudo glovebox ...",
+			    s->policy->lists[POLICY_OVERLAY].at[0].from);
+		return -EPERM;
+	}
 	if (strlen(s->at) >= sizeof(q.at) || strlen(s->workspace) >= sizeof(q.workspace))
 		return -ENAMETOOLONG;
 	memcpy(q.session, s->id, sizeof(q.session));
@@ -168,11 +184,12 @@ int session_finish_open(struct session *s, uint32_t *ret_stage)
 	*ret_stage = reply.stage;
 	if (reply.error < 0)
 		return reply.error;
-	if (count != 2)
+	if (count != 1 && count != 2)
 		return -EBADMSG;
 	fd_done(&s->dir);
 	s->dir = fds[0];
-	s->cgroup = fds[1];
+	s->cgroup = count == 2 ? fds[1] : -1;
+	s->has_groups = count == 2;
 	s->in_force = reply.in_force;
 	s->landlock_abi = reply.landlock_abi;
 	s->range = reply.range;
@@ -311,7 +328,29 @@ const char *session_tier(const struct session *s, bool is_watched)
 	const uint32_t limits = SB_FORCE_MEMORY | SB_FORCE_PIDS | SB_FORCE_CPU;
 	bool full = is_watched && (s->in_force & limits) == limits && s->landlock_abi > 0;
 
-	return full ? "full" : "partial";
+	return user_is_single() ? "user" : full ? "full" : "partial";
+}
+
+/* Least first. */
+static const char *const tiers[] = { "user", "partial", "full" };
+
+static size_t rank(const char *tier)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(tiers) && strcmp(tiers[i], tier) != 0)
+		i++;
+	return i;
+}
+
+bool session_is_tier(const char *tier)
+{
+	return rank(tier) < ARRAY_SIZE(tiers);
+}
+
+bool session_tier_is_enough(const char *tier, const char *required)
+{
+	return !required || rank(tier) >= rank(required);
 }
 
 void session_add_protection(const struct session *s, bool is_watched, struct text *out)
@@ -319,17 +358,23 @@ void session_add_protection(const struct session *s, bool is_watched, struct tex
 	text_printf(out,
 		    "{\"tier\":\"%s\",\"namespaces\":true,\"seccomp\":true,\"capabilities\":true",
 		    session_tier(s, is_watched));
-	text_printf(out, ",\"landlock_abi\":%u,\"watched\":%s", s->landlock_abi,
-		    is_watched ? "true" : "false");
+	text_printf(out, ",\"landlock_abi\":%u,\"watched\":%s,\"watched_by\":\"%s\"",
+		    s->landlock_abi, is_watched ? "true" : "false",
+		    is_watched ? "ebpf"
+		    : s->asks  ? "notify"
+			       : "nothing");
+	text_printf(out, ",\"ids\":\"%s\",\"control\":\"%s\"",
+		    user_is_single() ? "the user's own" : "a range of the session's own",
+		    s->has_groups ? "cgroup" : "pid namespace");
 	text_printf(
 		out,
 		",\"limits\":{\"memory\":%s,\"pids\":%s,\"cpu\":%s,\"by\":\"%s\",\"disk\":\"watched\",\"io\":\"none\"}",
-		s->in_force & SB_FORCE_MEMORY ? "true" : "false",
-		s->in_force & SB_FORCE_PIDS ? "true" : "false",
+		s->in_force & SB_FORCE_MEMORY ? "true" : "\"watched\"",
+		s->in_force & SB_FORCE_PIDS ? "true" : "\"rlimit\"",
 		s->in_force & SB_FORCE_CPU ? "true" : "false",
 		s->in_force & SB_FORCE_V1   ? "cgroup v1"
 		: s->in_force & SB_FORCE_V2 ? "cgroup v2"
-					    : "nothing");
+					    : "rlimits and looking");
 	if (!is_watched && s->unwatched_why[0]) {
 		text_add(out, ",\"unwatched_because\":");
 		text_add_json(out, s->unwatched_why, strlen(s->unwatched_why));
@@ -421,6 +466,8 @@ void session_done(struct session *s)
 	}
 	disk_stop(s);
 	profile_free(s->profile);
+	asking_free(s->asking);
+	s->asking = NULL;
 	s->profile = NULL;
 	s->policy = NULL;
 	s->stream = NULL;

@@ -79,6 +79,10 @@ struct session {
 	struct monitor *monitor; /* borrowed, NULL: nothing is watched */
 	const char *unwatched_why; /* when monitor is NULL; borrowed */
 	uint32_t in_force; /* enum sb_in_force */
+	bool has_groups; /* its calls have control groups */
+	bool asks; /* its filter asks the supervisor: asking.h */
+	struct notify *notify; /* who answers; NULL: not yet, or it does not ask */
+	struct asking *asking; /* the filter that asks; NULL: it does not. Owned */
 	uint32_t landlock_abi;
 	uint32_t range;
 	struct explain_view view;
@@ -160,6 +164,12 @@ int session_close(struct session *s);
 
 /* "full", "partial" or "none", and the layers it is made of, as JSON members. */
 const char *session_tier(const struct session *s, bool is_watched);
+
+/* Whether a tier is no less than the one asked for (NULL: any will do). */
+bool session_tier_is_enough(const char *tier, const char *required);
+
+/* Whether it is one of the words for --require: full, partial, user. */
+bool session_is_tier(const char *tier);
 void session_add_protection(const struct session *s, bool is_watched, struct text *out);
 
 /* An event of the session itself: add members, then stream_end(s->stream). */

@@ -9,6 +9,7 @@
  *
  *	probe			all of it, and a process left running
  *	probe memory		uses memory until it is stopped
+ *	probe disk		fills the workspace until it is stopped
  *	probe wait		waits to be paused and killed
  */
 #include <arpa/inet.h>
@@ -32,6 +33,8 @@
 
 /* More than doctor's limit for the call, and not a bomb if there is none. */
 #define FORKS 200
+#define DISK_MIB 64
+#define DISK_WAIT 10 /* seconds: the supervisor looks much more often */
 
 static void say(const char *name, bool stopped, const char *detail)
 {
@@ -181,10 +184,32 @@ static int use_memory(void)
 	return 0;
 }
 
+/* In files of their own, so that the limit of one file is not what stops it; it ends by
+ * itself at eight times doctor's limit, and then waits to be looked at. */
+static int use_disk(void)
+{
+	static char block[1 << 20];
+	char name[32];
+
+	for (int i = 0; i < DISK_MIB; i++) {
+		int fd;
+
+		(void)snprintf(name, sizeof(name), "fill.%d", i);
+		fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+		if (fd < 0 || write(fd, block, sizeof(block)) != sizeof(block))
+			return 1;
+		(void)close(fd);
+	}
+	(void)sleep(DISK_WAIT);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "memory") == 0)
 		return use_memory();
+	if (argc > 1 && strcmp(argv[1], "disk") == 0)
+		return use_disk();
 	if (argc > 1 && strcmp(argv[1], "wait") == 0)
 		for (;;)
 			(void)pause();

@@ -173,7 +173,7 @@ static int connect_now(struct mcp *m, struct text *why)
 	int r;
 
 	r = client_connect_agent(&c, why);
-	if (r == -ENOENT && geteuid() == 0 && !getenv("GLOVEBOX_HOST")) {
+	if (r == -ENOENT && !getenv("GLOVEBOX_HOST")) {
 		why->len = 0;
 		r = own_start(&self.own, self.workspace, "mcp", why);
 		if (r == 0)
@@ -181,8 +181,6 @@ static int connect_now(struct mcp *m, struct text *why)
 		if (r == 0)
 			r = sd_event_add_io(m->loop, NULL, self.own.err, EPOLLIN, on_daemon_says,
 					    NULL);
-	} else if (r == -ENOENT) {
-		text_add(why, ". Root starts it, or starts glovebox-mcp itself");
 	}
 	if (r < 0)
 		return r;

@@ -196,7 +196,7 @@ Test(privileges, nothing_is_left_after_becoming_another_user)
 	if (pid == 0) {
 		cap_t none = cap_init();
 
-		if (privs_become(SB_SUPERVISOR_ID, SB_SUPERVISOR_ID) < 0)
+		if (privs_become(SB_SUPERVISOR_ID, SB_SUPERVISOR_ID, false) < 0)
 			_exit(1);
 		if (cap_compare(cap_get_proc(), none) != 0)
 			_exit(2);
