@@ -50,13 +50,30 @@ def test_the_other_policies_hold_but_for_what_they_allow(policy):
 
 
 @pytest.mark.parametrize("tier,says", [
-    ("user", "needs root"),
     ("masked", "cannot start"),
-    ("nocgroup", "a cgroup v2 hierarchy must be mounted"),
 ])
 def test_where_it_cannot_hold_it_does_not_start_and_says_so(tier, says):
     results, code, err = suite.run(None, tier, NAMES[:1])
     assert results == [] and code == 125 and says in err
+
+
+@pytest.fixture(scope="module", params=["user", "nocgroup"])
+def with_less(request):
+    results, code, err = suite.run(None, request.param, [])
+    assert code == 0, err
+    return by_case(results)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_holds_with_less(with_less, name):
+    """As an unprivileged user, and as root without control groups: pids by the rlimit, memory by looking."""
+    assert with_less[name] is None
+
+
+@pytest.mark.parametrize("tier,says", [("user", "not all is watched"), ("nocgroup", "no control groups can be made")])
+def test_what_is_less_is_said(tier, says):
+    results, code, err = suite.run(None, tier, NAMES[:1], quiet=False)
+    assert code == 0 and says in err and "best effort" in err
 
 
 # --- controls: the suite must be able to fail ----------------------------------------------------

@@ -387,13 +387,13 @@ def test_a_daemon_that_dies_is_told(daemon):  # noqa: F811
     c.p.stderr.close()
 
 
-def test_nobody_else_may_start_a_supervisor(box):  # noqa: F811
+def test_nobody_starts_a_supervisor_in_a_place_that_is_not_his(box):  # noqa: F811
     os.chmod(box.base, 0o755)
     p = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(MCP), "--workspace", "/"],
                          env=box.env, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     request = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": modern()}}
     out, _ = p.communicate(json.dumps(request).encode() + b"\n", timeout=DEADLINE)
-    assert "no daemon runs here" in json.loads(out)["error"]["message"]
+    assert "state: Permission denied" in json.loads(out)["error"]["message"]
 
 
 # --- HTTP -----------------------------------------------------------------------------------------
