@@ -113,6 +113,11 @@ struct watch_counts {
 	__u64 count[WATCH_SYSCALLS];
 };
 
+/* 0: none; a failing call never returned that. */
+struct watch_limit {
+	__u16 error, error2;
+};
+
 struct watch_error_key {
 	__u32 slot;
 	__u16 nr;

@@ -120,6 +120,10 @@ const volatile struct watch_shape watch_shapes[WATCH_SYSCALLS];
  * allows; 0: none does. Written by the supervisor; whose it was is decided there. */
 __u16 watch_denied[WATCH_SYSCALLS];
 
+/* The errnos with which a limit of ours answers; 0: none. Whose limit it was is decided
+ * there, too. */
+struct watch_limit watch_limits[WATCH_SYSCALLS];
+
 /* Some open session hides names of its workspace, so a miss may be ours. */
 __u8 watch_relative;
 
@@ -505,7 +509,9 @@ static __always_inline bool wanted(const volatile struct watch_shape *shape, __u
 	*ret_denied = ret < 0 && ((shape->deny_errno &&
 				   (ret == -(long)shape->deny_errno ||
 				    (shape->deny_errno2 && ret == -(long)shape->deny_errno2))) ||
-				  (watch_denied[nr] && ret == -(long)watch_denied[nr]));
+				  (watch_denied[nr] && ret == -(long)watch_denied[nr]) ||
+				  ret == -(long)watch_limits[nr].error ||
+				  ret == -(long)watch_limits[nr].error2);
 	if (shape->more & WATCH_SEND)
 		return BPF_CORE_READ(regs, r8) != 0;
 	if (*ret_denied || (shape->flags & WATCH_ANY))

@@ -40,9 +40,6 @@
 #define CORE_BYTES 1
 #define MSGQUEUE_BYTES 819200 /* the kernel's default */
 
-/* Above the control group's limit, which is met first and then told. */
-#define NPROC_SLACK 16
-
 struct tool {
 	const struct sb_plan *plan;
 	int terminal;
@@ -78,7 +75,7 @@ static int set_limits(struct tool *t)
 		r = set_limit(RLIMIT_MSGQUEUE, MSGQUEUE_BYTES);
 	/* the backstop where no pids controller is: counts the session's user */
 	if (r == 0)
-		r = set_limit(RLIMIT_NPROC, (uint64_t)l->pids + NPROC_SLACK);
+		r = set_limit(RLIMIT_NPROC, (uint64_t)l->pids + SB_NPROC_SLACK);
 	(void)umask(022);
 	return r;
 }

@@ -31,6 +31,10 @@
 
 #define SB_AGENT_ID 1000u /* the user `agent`, as the call sees it */
 
+/* The rlimit on processes is this much above the control group's, which is met first and
+ * then told. */
+#define SB_NPROC_SLACK 16
+
 /* Limits a request may ask for. */
 #define SB_PIDS_MAX 32768u /* default kernel.pid_max */
 #define SB_NOFILE_MAX 1048576u /* default fs.nr_open */

@@ -303,6 +303,7 @@ static int kill_now(struct call *c)
 	c->on_wall = sd_event_source_disable_unref(c->on_wall);
 	c->on_cpu = sd_event_source_disable_unref(c->on_cpu);
 	c->on_memory = sd_event_source_disable_unref(c->on_memory);
+	c->on_rate = sd_event_source_disable_unref(c->on_rate);
 	return 0;
 }
 
@@ -592,6 +593,7 @@ void call_free(struct call *c)
 	(void)sd_event_source_disable_unref(c->on_wall);
 	(void)sd_event_source_disable_unref(c->on_cpu);
 	(void)sd_event_source_disable_unref(c->on_memory);
+	(void)sd_event_source_disable_unref(c->on_rate);
 	(void)sd_event_source_disable_unref(c->on_oom);
 	(void)sd_event_source_disable_unref(c->on_state);
 	(void)sd_event_source_disable_unref(c->on_retire);

@@ -180,6 +180,7 @@ struct call {
 	char by[64];
 	uint32_t killed_leftovers;
 	uint64_t cpu_used_ns;
+	uint64_t rate_bytes, rate_ns; /* written at the last look, and when that was */
 	uint64_t signals_sent; /* Ctrl-C and the like */
 	struct monitor_totals totals;
 	struct tally *tally;
@@ -189,8 +190,8 @@ struct call {
 	struct output *kept[2]; /* standard output and error; with a terminal the first */
 	bool is_tool_over; /* background: the tool has ended, what it left runs */
 	bool is_over; /* DONE was told; the account is being written */
-	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_memory, *on_oom, *on_state,
-		*on_retire;
+	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_memory, *on_rate, *on_oom,
+		*on_state, *on_retire;
 	struct call_waiter waiters[CALL_WAITERS];
 };
 
@@ -234,6 +235,9 @@ int call_resize(struct call *c, unsigned short rows, unsigned short columns);
 /* Gives back what an ended call still holds; done from the loop, or before the next
  * call of the session starts. */
 void call_retire(struct call *c);
+
+/* What it has written to its standard streams. */
+uint64_t call_output_bytes(const struct call *c);
 
 /* Whether it takes room: its processes, or its place in the queue. */
 bool call_is_living(const struct call *c);

@@ -445,6 +445,16 @@ static void emit_killed(const struct event *e, const struct decode_target *to)
 	emit_denied(e, to, "foreign", &d);
 }
 
+static bool is_limit(const struct event *e, const struct decode_target *to, struct denial *ret)
+{
+	AUTO_TEXT path = { 0 };
+
+	if (e->flags & EVENT_F_KERNEL)
+		path_of(e, false, &path);
+	return explain_limit(to->view, e->host_pid, profile_syscall_name(e->nr), (int)-e->ret,
+			     path.at, ret);
+}
+
 void decode_event(const struct event *e, const struct decode_target *to)
 {
 	const struct syscall_row *row;
@@ -468,6 +478,10 @@ void decode_event(const struct event *e, const struct decode_target *to)
 			emit_denied(e, to, profile_syscall_name(e->nr), &d);
 			return;
 		}
+		if (is_limit(e, to, &d)) {
+			emit_denied(e, to, profile_syscall_name(e->nr), &d);
+			return;
+		}
 		break; /* the kernel answered so, not the filter: an ordinary failure */
 	case EVENT_SYSCALL:
 		break;
@@ -475,7 +489,8 @@ void decode_event(const struct event *e, const struct decode_target *to)
 		return;
 	}
 	row = syscalls_find(e->nr);
-	if (!row)
+	/* some are looked at for their denials alone */
+	if (!row || (e->kind == EVENT_DENIED && !(row->shape.flags & SYSCALLS_REPORTED)))
 		return;
 	if (strncmp(row->kind, "net.", 4) == 0)
 		emit_address(e, to, row);

@@ -11,9 +11,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
 #include "sandbox/base/path.h"
 
 void denial_done(struct denial *d)
@@ -67,6 +71,104 @@ bool explain_capability(const struct explain_view *v, const char *name, int erro
 		return true;
 	}
 	return false;
+}
+
+#define EACH_FD(x)                                                                                 \
+	x("open"), x("openat"), x("openat2"), x("creat"), x("socket"), x("socketpair"), x("pipe"), \
+		x("pipe2"), x("dup"), x("fcntl"), x("accept"), x("accept4"), x("eventfd2"),        \
+		x("epoll_create1"), x("memfd_create"), x("timerfd_create"), x("signalfd4"),        \
+		x("inotify_init1"), x("pidfd_open")
+#define FULL_FD(name)        \
+	{                    \
+		name, EMFILE \
+	}
+
+const struct explain_limit_call explain_limit_calls[] = {
+	{ "clone", EAGAIN },    { "fork", EAGAIN },
+	{ "vfork", EAGAIN },    EACH_FD(FULL_FD),
+	{ "write", ENOSPC },    { "write", EFBIG },
+	{ "pwrite64", ENOSPC }, { "pwrite64", EFBIG },
+	{ "writev", ENOSPC },   { "writev", EFBIG },
+	{ "pwritev", ENOSPC },  { "pwritev", EFBIG },
+	{ "ftruncate", EFBIG }, { "fallocate", ENOSPC },
+	{ "fallocate", EFBIG }, { "truncate", EFBIG },
+	{ "mlock", EPERM },     { "mlock2", EPERM },
+	{ "mlockall", EPERM },  { NULL, 0 },
+};
+
+/* The soft limit of a process, from /proc/PID/limits (proc(5)); 0: it is gone. */
+static uint64_t limit_of(uint32_t host_pid, const char *what)
+{
+	char path[64], text[4096];
+	const char *at;
+
+	(void)snprintf(path, sizeof(path), "/proc/%u/limits", host_pid);
+	if (io_read_file(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return 0;
+	at = strstr(text, what);
+	return at ? strtoull(at + strlen(what), NULL, 10) : 0;
+}
+
+static bool is_in_memory(const char *path)
+{
+	static const char *const tmpfs[] = { "/tmp", "/run", "/home/agent", "/dev/shm" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(tmpfs); i++)
+		if (path_is_below(path, tmpfs[i]))
+			return true;
+	return false;
+}
+
+static void set_limit(struct denial *d, const char *rule, const char *why, const char *suggest)
+{
+	*d = (struct denial){ .layer = "limits", .rule = rule, .why = why };
+	text_add(&d->suggest, suggest);
+}
+
+bool explain_limit(const struct explain_view *v, uint32_t host_pid, const char *name, int error,
+		   const char *path, struct denial *ret)
+{
+	const struct policy *p = v->policy;
+	uint64_t file = p->limits.file_bytes > 0 ? p->limits.file_bytes : p->disk_bytes;
+
+	switch (error) {
+	case EAGAIN:
+		if (limit_of(host_pid, "Max processes") !=
+		    (uint64_t)p->limits.pids + SB_NPROC_SLACK)
+			return false;
+		set_limit(ret, "limits.pids", "the call has as many processes as it may",
+			  "limits.pids: a higher number");
+		return true;
+	case EMFILE:
+		if (limit_of(host_pid, "Max open files") != p->limits.open_files)
+			return false;
+		set_limit(ret, "limits.open_files", "the process has as many open files as it may",
+			  "limits.open_files: a higher number");
+		return true;
+	case EFBIG:
+		if (limit_of(host_pid, "Max file size") != file)
+			return false;
+		set_limit(ret, "limits.file", "a file may not become larger",
+			  "limits.file (or limits.disk): a larger size");
+		break;
+	case ENOSPC:
+		if (!path || !is_in_memory(path))
+			return false;
+		set_limit(ret, "limits.tmp", "this directory is in memory, and full",
+			  "limits.tmp: a larger size; or write to the workspace");
+		break;
+	case EPERM:
+		if (strncmp(name, "mlock", 5) != 0)
+			return false;
+		set_limit(ret, "limits.memory", "memory may not be locked",
+			  "nothing: it would be taken from everybody");
+		return true;
+	default:
+		return false;
+	}
+	if (path)
+		text_add(&ret->subject, path);
+	return true;
 }
 
 static bool is_private(const struct explain_view *v, const char *path)

@@ -18,7 +18,7 @@ struct explain_view {
 };
 
 struct denial {
-	const char *layer; /* "seccomp", "files", "network" */
+	const char *layer; /* "seccomp", "files", "network", "capabilities", "limits" */
 	const char *rule; /* the policy's key */
 	const char *why; /* one sentence */
 	struct text subject; /* path, address or argument: raw bytes; may be empty */
@@ -38,6 +38,20 @@ bool explain_capability(const struct explain_view *v, const char *name, int erro
 
 /* The calls it is about; ends with NULL. */
 extern const char *const explain_capability_calls[];
+
+/*
+ * A call that failed because a limit of the session was met. `host_pid` is looked at: a
+ * limit that the tool lowered for itself is not ours. `path` is that of the fd, or NULL.
+ */
+bool explain_limit(const struct explain_view *v, uint32_t host_pid, const char *name, int error,
+		   const char *path, struct denial *ret);
+
+/* The calls and errnos it is about; `name` NULL ends. */
+struct explain_limit_call {
+	const char *name;
+	int error;
+};
+extern const struct explain_limit_call explain_limit_calls[];
 
 /* A path that could not be opened or changed. False: not our doing. `error` is
  * positive. Looks at the machine's own file system, without any privilege, to

@@ -324,7 +324,7 @@ static int clone_it(struct call *c)
 		c->monitor = c->session->monitor;
 	}
 	if (c->session->asking) {
-		r = notify_watch(c->session->notify, &to, c->session->asking, &c->slot);
+		r = notify_watch(c->session->notify, &to, c->session->asking, c->argv, &c->slot);
 		if (r < 0)
 			return r;
 		c->notify = c->session->notify;

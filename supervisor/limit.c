@@ -16,6 +16,8 @@
 #define CPU_LOOK_MAX_US 1000000u
 /* Memory that no control group limits: a process on two cpus fills about 100 MiB in it. */
 #define MEMORY_LOOK_US 20000u
+/* A rate is one of a second; what comes in bursts between two looks is bounded by `output`. */
+#define RATE_LOOK_US 1000000u
 
 void call_emit_limit(struct call *c, const char *limit, const char *text)
 {
@@ -142,6 +144,36 @@ static int on_oom(sd_event_source *s, int fd, uint32_t events, void *context)
 	return c->state == CALL_KILLING ? 0 : call_end_by(c, CALL_OVER_LIMIT, c->reason);
 }
 
+uint64_t call_output_bytes(const struct call *c)
+{
+	return c->out.bytes + c->err.bytes + output_totals(c->kept[0]).bytes +
+	       output_totals(c->kept[1]).bytes;
+}
+
+static int on_rate(sd_event_source *s, uint64_t now, void *context)
+{
+	struct call *c = context;
+	uint64_t most = c->session->policy->output_rate;
+	uint64_t bytes = call_output_bytes(c), at = call_active_ns(c, io_now_ns());
+	uint64_t rate = at > c->rate_ns ? (uint64_t)((double)(bytes - c->rate_bytes) * 1e9 /
+						     (double)(at - c->rate_ns))
+					: 0;
+	char text[128];
+
+	(void)now;
+	if (rate > most) {
+		(void)snprintf(text, sizeof(text),
+			       "wrote %llu bytes in a second; --limit output_rate=... raises it",
+			       (unsigned long long)rate);
+		call_emit_limit(c, "output_rate", text);
+		return call_end_by(c, CALL_OVER_LIMIT, text);
+	}
+	c->rate_bytes = bytes;
+	c->rate_ns = at;
+	(void)sd_event_source_set_time_relative(s, RATE_LOOK_US);
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
 int call_watch_limits(struct call *c)
 {
 	sd_event *loop = c->session->loop;
@@ -151,6 +183,9 @@ int call_watch_limits(struct call *c)
 	r = call_arm_wall(c);
 	if (r >= 0)
 		r = disk_watch(c->session);
+	if (r >= 0 && c->session->policy->output_rate > 0)
+		r = sd_event_add_time_relative(loop, &c->on_rate, CLOCK_MONOTONIC, RATE_LOOK_US,
+					       1000, on_rate, c);
 	if (r >= 0 && !(c->in_force & SB_FORCE_MEMORY))
 		r = sd_event_add_time_relative(loop, &c->on_memory, CLOCK_MONOTONIC, MEMORY_LOOK_US,
 					       1000, on_memory, c);

@@ -174,6 +174,17 @@ static int say_libbpf(enum libbpf_print_level level, const char *format, va_list
 	return 0; /* the errno is enough, and a verifier log is for developers */
 }
 
+static void watch_limits(struct monitor *m)
+{
+	for (const struct explain_limit_call *c = explain_limit_calls; c->name; c++) {
+		int nr = profile_syscall_number(c->name);
+		struct watch_limit *l = &m->bpf->bss->watch_limits[nr < 0 ? 0 : nr];
+
+		if (nr >= 0 && nr < WATCH_SYSCALLS)
+			*(l->error ? &l->error2 : &l->error) = (uint16_t)c->error;
+	}
+}
+
 int monitor_load(struct monitor **ret, char *why, size_t size)
 {
 	struct monitor *m = calloc(1, sizeof(*m));
@@ -201,6 +212,7 @@ int monitor_load(struct monitor **ret, char *why, size_t size)
 		monitor_free(m);
 		return r;
 	}
+	watch_limits(m);
 	m->stats = mmap(NULL, WATCH_SLOTS * sizeof(*m->stats), PROT_READ, MAP_SHARED,
 			bpf_map__fd(m->bpf->maps.watch_stats), 0);
 	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

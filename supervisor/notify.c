@@ -55,20 +55,26 @@ struct watched {
 	struct decode_target to;
 	const struct asking *asking;
 	uint64_t events;
+	const char *const *argv; /* of the tool; borrowed */
 	pid_t tool; /* who asked first: our own process, before it is the tool */
-	bool is_tool; /* it is now */
+	bool is_tool; /* it is now, and that is to be told */
+	bool is_told;
 	int root; /* of the call, -1: not known yet */
 };
 
 struct notify {
 	int poll;
 	int wake;
-	pthread_mutex_t lock; /* slots */
+	/* Which slots are used, and which one the thread works on: that one is the thread's
+	 * alone, without the lock, so that nobody waits for a flood in another's. */
+	pthread_mutex_t lock;
+	pthread_cond_t idle;
+	uint32_t busy; /* SLOTS: none */
 	struct watched slots[SLOTS];
 	pthread_t thread;
 	bool is_running;
 	volatile bool stop;
-	/* under the lock, too */
+	/* of the thread alone */
 	struct event event;
 	struct seccomp_notif *question;
 	struct seccomp_notif_resp *answer;
@@ -301,8 +307,9 @@ static void fill(struct event *e, const struct seccomp_notif *q, uint32_t verdic
 	}
 }
 
-/* What has become of the process that we made the tool of: the kernel's own words. */
-static bool fill_tool(struct event *e, pid_t tid)
+/* What has become of the process that we made the tool of: the kernel's own words. When it
+ * has ended already, what it was to become. */
+static void fill_tool(struct event *e, pid_t tid, const char *const *argv)
 {
 	struct filling f = { .e = e, .tid = tid };
 	char path[64];
@@ -316,17 +323,32 @@ static bool fill_tool(struct event *e, pid_t tid)
 	fill_who(e, tid);
 	(void)snprintf(path, sizeof(path), "/proc/%d/exe", tid);
 	n = readlink(path, e->data, EVENT_PATH_MAX);
-	if (n <= 0)
-		return false; /* it has ended already */
-	took(&f, EVENT_SPAN_PATH, n);
-	add_link(&f, EVENT_SPAN_BASE, -1);
+	if (n > 0) {
+		took(&f, EVENT_SPAN_PATH, n);
+		add_link(&f, EVENT_SPAN_BASE, -1);
+	} else {
+		n = snprintf(e->data, EVENT_PATH_MAX, "%s", argv[0]);
+		took(&f, EVENT_SPAN_PATH, n < EVENT_PATH_MAX ? n : EVENT_PATH_MAX - 1);
+	}
 	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : io_read_full(fd, e->data + f.used, EVENT_ARGV_MAX);
-	took(&f, EVENT_SPAN_PATH2, n);
+	n = fd < 0 ? 0 : io_read_full(fd, e->data + f.used, EVENT_ARGV_MAX);
+	for (size_t at = 0; n <= 0 && *argv; argv++) {
+		size_t len = strlen(*argv) + 1;
+
+		if (at + len > EVENT_ARGV_MAX) {
+			e->flags |= EVENT_F_CUT;
+			n = (ssize_t)at;
+			break;
+		}
+		memcpy(e->data + f.used + at, *argv, len);
+		at += len;
+		if (!argv[1])
+			n = (ssize_t)at;
+	}
+	took(&f, EVENT_SPAN_PATH2, n > 0 ? n : 0);
 	if (n == EVENT_ARGV_MAX)
 		e->flags |= EVENT_F_CUT;
-	return true;
 }
 
 /* --- the thread ------------------------------------------------------------------------ */
@@ -386,17 +408,61 @@ static bool is_waiting(int listener)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 }
 
-static void serve(struct notify *n, uint32_t slot)
+static void tell_tool(struct notify *n, struct watched *w)
+{
+	fill_tool(&n->event, w->tool, w->argv);
+	w->events++;
+	decode_event(&n->event, &w->to);
+	w->is_told = true;
+}
+
+static bool begin_slot(struct notify *n, uint32_t slot)
+{
+	bool is_used;
+
+	(void)pthread_mutex_lock(&n->lock);
+	is_used = n->slots[slot].is_used;
+	n->busy = is_used ? slot : SLOTS;
+	(void)pthread_mutex_unlock(&n->lock);
+	return is_used;
+}
+
+static void end_slot(struct notify *n)
+{
+	(void)pthread_mutex_lock(&n->lock);
+	n->busy = SLOTS;
+	(void)pthread_cond_broadcast(&n->idle);
+	(void)pthread_mutex_unlock(&n->lock);
+}
+
+static void serve(struct notify *n, uint32_t slot, uint32_t events)
 {
 	struct watched *w = &n->slots[slot];
 
-	(void)pthread_mutex_lock(&n->lock);
-	for (int i = 0; i < BATCH && w->is_used && w->listener >= 0 && is_waiting(w->listener); i++)
+	if (!begin_slot(n, slot))
+		return;
+	if (w->is_tool && !w->is_told)
+		tell_tool(n, w);
+	for (int i = 0; i < BATCH && (events & EPOLLIN) && is_waiting(w->listener); i++)
 		if (!serve_one(n, w))
 			break;
-	if (w->is_used)
-		stream_flush(w->to.stream);
-	(void)pthread_mutex_unlock(&n->lock);
+	/* nobody has the filter any more */
+	if (!(events & EPOLLIN) && (events & (EPOLLHUP | EPOLLERR)))
+		(void)epoll_ctl(n->poll, EPOLL_CTL_DEL, w->listener, NULL);
+	stream_flush(w->to.stream);
+	end_slot(n);
+}
+
+/* Some slot has a tool that runs now. */
+static void serve_all(struct notify *n)
+{
+	uint64_t count;
+
+	(void)!read(n->wake, &count, sizeof(count));
+	for (uint32_t slot = 0; slot < SLOTS; slot++)
+		if (__atomic_load_n(&n->slots[slot].is_tool, __ATOMIC_ACQUIRE) &&
+		    !n->slots[slot].is_told)
+			serve(n, slot, 0);
 }
 
 static void *loop(void *context)
@@ -408,16 +474,10 @@ static void *loop(void *context)
 		int count = epoll_wait(n->poll, events, ARRAY_SIZE(events), -1);
 
 		for (int i = 0; i < count; i++) {
-			uint32_t slot = events[i].data.u32;
-
-			if (slot >= SLOTS)
-				continue;
-			if (events[i].events & EPOLLIN)
-				serve(n, slot);
-			else if (events[i].events & (EPOLLHUP | EPOLLERR))
-				/* nobody has the filter any more */
-				(void)epoll_ctl(n->poll, EPOLL_CTL_DEL, n->slots[slot].listener,
-						NULL);
+			if (events[i].data.u32 < SLOTS)
+				serve(n, events[i].data.u32, events[i].events);
+			else
+				serve_all(n);
 		}
 	}
 	return NULL;
@@ -448,7 +508,9 @@ int notify_make(struct notify **ret)
 	if (!n)
 		return -ENOMEM;
 	n->poll = n->wake = -1;
+	n->busy = SLOTS;
 	(void)pthread_mutex_init(&n->lock, NULL);
+	(void)pthread_cond_init(&n->idle, NULL);
 	r = prepare(n);
 	if (r < 0)
 		notify_free(n);
@@ -466,7 +528,7 @@ int notify_start(struct notify *n)
 }
 
 int notify_watch(struct notify *n, const struct decode_target *to, const struct asking *asking,
-		 uint32_t *ret_slot)
+		 const char *const *argv, uint32_t *ret_slot)
 {
 	uint32_t slot = 0;
 	int r = 0;
@@ -483,6 +545,7 @@ int notify_watch(struct notify *n, const struct decode_target *to, const struct 
 			.root = -1,
 			.to = *to,
 			.asking = asking,
+			.argv = argv,
 		};
 	(void)pthread_mutex_unlock(&n->lock);
 	*ret_slot = slot;
@@ -512,13 +575,10 @@ void notify_tool_runs(struct notify *n, uint32_t slot)
 {
 	struct watched *w = &n->slots[slot];
 
-	(void)pthread_mutex_lock(&n->lock);
-	if (!w->is_tool && w->tool > 0 && fill_tool(&n->event, w->tool)) {
-		w->events++;
-		decode_event(&n->event, &w->to);
-	}
-	w->is_tool = true;
-	(void)pthread_mutex_unlock(&n->lock);
+	uint64_t one = 1;
+
+	__atomic_store_n(&w->is_tool, true, __ATOMIC_RELEASE);
+	(void)!write(n->wake, &one, sizeof(one));
 }
 
 uint64_t notify_unwatch(struct notify *n, uint32_t slot)
@@ -527,6 +587,8 @@ uint64_t notify_unwatch(struct notify *n, uint32_t slot)
 	uint64_t events;
 
 	(void)pthread_mutex_lock(&n->lock);
+	while (n->is_running && (n->busy == slot || (w->is_tool && !w->is_told)))
+		(void)pthread_cond_wait(&n->idle, &n->lock);
 	events = w->events;
 	fd_done(&w->listener);
 	fd_done(&w->root);
@@ -545,6 +607,7 @@ void notify_free(struct notify *n)
 		n->stop = true;
 		(void)!write(n->wake, &one, sizeof(one));
 		(void)pthread_join(n->thread, NULL);
+		n->is_running = false;
 	}
 	for (uint32_t i = 0; i < SLOTS; i++)
 		if (n->slots[i].is_used)
@@ -553,6 +616,7 @@ void notify_free(struct notify *n)
 	fd_done(&n->wake);
 	free(n->question);
 	free(n->answer);
+	(void)pthread_cond_destroy(&n->idle);
 	(void)pthread_mutex_destroy(&n->lock);
 	free(n);
 }

@@ -22,9 +22,9 @@ int notify_make(struct notify **ret);
 /* Starts the thread. Call after the privileges are gone. 0 or -errno. */
 int notify_start(struct notify *n);
 
-/* A call that will be cloned. Borrows `to` and `asking` until unwatched. 0, or -EUSERS. */
+/* A call that will be cloned. Borrows what it points at until unwatched. 0, or -EUSERS. */
 int notify_watch(struct notify *n, const struct decode_target *to, const struct asking *asking,
-		 uint32_t *ret_slot);
+		 const char *const *argv, uint32_t *ret_slot);
 
 /* Its listener has come; takes the fd. -EEXIST: it has one. */
 int notify_listen(struct notify *n, uint32_t slot, int listener);

@@ -66,6 +66,7 @@ struct policy {
 	uint64_t wall_ns;
 	uint64_t cpu_ns;
 	uint64_t output_bytes;
+	uint64_t output_rate; /* bytes in a second, 0: none */
 	uint64_t disk_bytes; /* of all layers of the session; looked at, see disk.h */
 	uint32_t disk_files; /* names in them */
 	bool as_root; /* inside, the user is root (0) */

@@ -127,14 +127,20 @@ static uint64_t most_of_file(const struct policy *p)
 	return p->limits.file_bytes > 0 ? p->limits.file_bytes : p->disk_bytes;
 }
 
+static uint64_t most_of_rate(const struct policy *p)
+{
+	return p->output_rate ? p->output_rate : UINT64_MAX;
+}
+
 static bool is_lower(const struct policy *a, const struct policy *b)
 {
 	const struct sb_limits *x = &a->limits, *y = &b->limits;
 
 	return a->wall_ns <= b->wall_ns && a->cpu_ns <= b->cpu_ns &&
 	       a->output_bytes <= b->output_bytes && a->disk_bytes <= b->disk_bytes &&
-	       a->disk_files <= b->disk_files && x->memory_bytes <= y->memory_bytes &&
-	       x->tmp_bytes <= y->tmp_bytes && x->pids <= y->pids && x->cpu_milli <= y->cpu_milli &&
+	       a->disk_files <= b->disk_files && most_of_rate(a) <= most_of_rate(b) &&
+	       x->memory_bytes <= y->memory_bytes && x->tmp_bytes <= y->tmp_bytes &&
+	       x->pids <= y->pids && x->cpu_milli <= y->cpu_milli &&
 	       x->open_files <= y->open_files && most_of_file(a) <= most_of_file(b);
 }
 

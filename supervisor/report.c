@@ -252,10 +252,7 @@ void report_make(const struct call *c, const struct changes *changes, int change
 		    ",\"usage\":{\"cpu_ns\":%llu,\"max_rss_bytes\":%llu,\"processes\":%llu,"
 		    "\"output_bytes\":%llu,\"output_lost_bytes\":%llu}",
 		    (unsigned long long)c->cpu_used_ns, (unsigned long long)c->usage.maxrss_bytes,
-		    (unsigned long long)c->tally->execs,
-		    (unsigned long long)(c->out.bytes + c->err.bytes +
-					 output_totals(c->kept[0]).bytes +
-					 output_totals(c->kept[1]).bytes),
+		    (unsigned long long)c->tally->execs, (unsigned long long)call_output_bytes(c),
 		    (unsigned long long)(c->out.lost + c->err.lost));
 	add_changes(c, changes, changes_error, SIZE_MAX, out);
 	add_syscalls(c, out);

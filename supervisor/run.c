@@ -64,7 +64,7 @@ static const struct option_row rows[] = {
 	{ 0, "at", OPTION_TEXT, offsetof(struct options, at), "PATH",
 	  "where it is shown inside (default: its own path)" },
 	{ 'l', "limit", OPTION_LIST, offsetof(struct options, limits), "NAME=VALUE",
-	  "wall cpu cpus memory pids open_files output tmp file" },
+	  "wall cpu cpus memory pids open_files output output_rate tmp file disk files" },
 	{ 'e', "env", OPTION_LIST, offsetof(struct options, env), "NAME[=VALUE]",
 	  "pass or set an environment variable" },
 	{ 0, "root", OPTION_BOOL, offsetof(struct options, as_root), NULL,

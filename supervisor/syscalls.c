@@ -29,6 +29,11 @@
 	{                                                    \
 		.flags = WATCH_REPORT | WATCH_FD, FILE_CLASS \
 	}
+/* No event of its own; but which file is full is said. */
+#define FULL_FD                               \
+	{                                     \
+		.flags = WATCH_FD, FILE_CLASS \
+	}
 #define SIGNAL                                                         \
 	{                                                              \
 		.flags = WATCH_REPORT, .event_class = EVENT_CLASS_PROC \
@@ -78,6 +83,11 @@ static const struct syscall_row rows[] = {
 	{ "fchown", "file.chown", BY_FD },
 	{ "truncate", "file.truncate", PATH1() },
 	{ "ftruncate", "file.truncate", BY_FD },
+	{ "write", "file.write", FULL_FD },
+	{ "pwrite64", "file.write", FULL_FD },
+	{ "writev", "file.write", FULL_FD },
+	{ "pwritev", "file.write", FULL_FD },
+	{ "fallocate", "file.write", FULL_FD },
 	{ "stat", "file.look", PROBE(.path = 1) },
 	{ "lstat", "file.look", PROBE(.path = 1) },
 	{ "newfstatat", "file.look", PROBE(.dir = 1, .path = 2) },

@@ -12,6 +12,9 @@ struct syscall_row {
 	struct watch_shape shape;
 };
 
+/* Rows without these are looked at for their denials alone. */
+#define SYSCALLS_REPORTED (WATCH_REPORT | WATCH_OPEN | WATCH_ANY | WATCH_PROBE)
+
 /* Fills the table the BPF programs read: shapes, and the errnos of the filter. */
 void syscalls_fill(struct watch_shape shapes[WATCH_SYSCALLS]);
 

@@ -198,7 +198,7 @@ def test_show_explain_and_import(box):
 
 
 NATURAL = r"""
-import errno, os, signal, socket, collections
+import errno, os, signal, socket, collections, resource
 seen = collections.Counter()
 def fails(f, *a):
     try:
@@ -217,6 +217,16 @@ for i in range(60):
     fails(os.chown, "noexec", 0, 0); fails(os.setuid, 0); fails(os.setgid, 0); fails(os.link, "d", f"hard-{i}"); fails(os.kill, 1, signal.SIGTERM)
     fails(socket.socket(socket.AF_UNIX).connect, "sock"); fails(socket.create_connection, ("127.0.0.1", port)); fails(socket.create_connection, ("::1", 1))
     fails(os.rmdir, "plain"); fails(os.mkdir, "d")
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def fill():
+    while True: kept.append(os.dup(0))
+kept = []
+big = os.open("big", os.O_CREAT | os.O_WRONLY)
+for i in range(20):
+    fails(fill); fails(open, "d/x", "w"); fails(os.pwrite, big, b"x", 5000); fails(os.ftruncate, big, 5000)    # limits, but its own
+    while kept: os.close(kept.pop())
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+for i in range(20): fails(os.fork)
 assert seen["ENOENT"] >= 250 and seen["EACCES"] >= 250 and seen["EPERM"] >= 200 and seen["ECONNREFUSED"] >= 150, seen
 print(sum(seen.values()))
 """
@@ -232,6 +242,50 @@ def test_a_thousand_errors_that_are_not_ours_are_not_claimed(box, policy):
     assert done.returncode == 0 and int(done.stdout) >= 1000, done.stderr
     ours = [d for d in json.loads(report.read_text())["denials"] if "/pyvenv.cfg" not in d.get("subject", "")]
     assert ours == []
+
+
+LIMITS = """
+import ctypes, os, signal
+def fails(f, *a):
+    try: f(*a)
+    except OSError: return
+    raise SystemExit(f"{f} {a} did not fail")
+kept = []
+def fill():
+    while True: kept.append(os.dup(0))
+fails(fill); fails(open, "/etc/hosts")
+for fd in kept: os.close(fd)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+big = os.open("big", os.O_CREAT | os.O_WRONLY)
+fails(os.pwrite, big, b"x", 200 << 20); fails(os.ftruncate, big, 200 << 20)
+def full():
+    with open("/tmp/full", "wb", buffering=0) as g:
+        while True: g.write(bytes(1 << 20))
+fails(full); os.unlink("/tmp/full")
+b = ctypes.create_string_buffer(4096)
+assert ctypes.CDLL(None).mlock(b, 4096) == -1
+def forks():
+    for i in range(100):
+        if os.fork() == 0: signal.pause()
+fails(forks)
+"""
+
+
+def test_a_limit_that_was_met_is_explained_with_its_key(box):
+    r = box.py(LIMITS, options=["--limit", "pids=30", "--limit", "file=100M", "--limit", "tmp=8M", "--limit", "open_files=64"])
+    assert r.code == 0, r.err
+    told = {(d["rule"], d["syscall"]): d for d in r.report["denials"]}
+    assert {rule for rule, _ in told} == {"limits.open_files", "limits.file", "limits.tmp", "limits.memory", "limits.pids"}
+    assert told["limits.file", "pwrite64"]["subject"] == f"{box.ws}/big" and told["limits.tmp", "write"]["subject"] == "/tmp/full"
+    assert ("limits.open_files", "openat") in told and ("limits.pids", "clone") in told
+    assert all(d["layer"] == "limits" and d["suggest"] for d in told.values())
+
+
+def test_output_that_comes_too_fast_ends_the_call(box):
+    fast = box.sh("while :; do head -c 100000 /dev/zero; done", options=["--limit", "output_rate=1M", "--limit", "output=1G"])
+    assert fast.code == 137 and fast.report["outcome"] == "over_limit" and "output_rate" in fast.report["reason"]
+    slow = box.sh("for i in 1 2 3 4 5 6; do head -c 100000 /dev/zero; sleep 0.2; done", options=["--limit", "output_rate=2M"])
+    assert slow.code == 0 and slow.report["usage"]["output_bytes"] == 600000
 
 
 def test_a_package_is_installed_in_a_layer_of_its_own(box):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.agent_loop import Refused
-from tests.conftest import BUILD, DEADLINE, Box, Daemon, Session, leftovers
+from tests.conftest import BUILD, DEADLINE, Box, Daemon, Session
 from tests.mcp.test_mcp import modern
 
 NOBODY = 65534
@@ -351,4 +351,4 @@ def test_nothing_is_left(box):
         assert box.run("true", options=["--discard"]).code == 0
     assert box.sessions() == [] and mine() == []
     assert not any((box.base / "x" / "glovebox").iterdir())
-    assert leftovers()["groups"] == []
+    assert box.groups() == []

@@ -615,3 +615,35 @@ def test_glovebox_itself_is_covered_wherever_it_would_show(box):
                           capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode != 125, done.stderr
     assert done.stdout == "" and "Permission denied" in done.stderr
+
+
+def test_a_denied_program_is_denied_by_whatever_name(box):
+    """A5: through the loader, a copy, a link, an fd. Another copy of the program is another program: exec.deny claims the path's file, not its content."""
+    (box.base / "p.json").write_text('{"extends": "default", "exec": {"deny": ["/usr/bin/cut"]}}')
+    got, r = attack(box, """
+import subprocess
+def runs(*argv):
+    try: return subprocess.run(argv, capture_output=True, text=True).stdout
+    except OSError as e: return errno.errorcode[e.errno]
+os.symlink('/usr/bin/cut', 'link')
+out = {'itself': runs('/usr/bin/cut', '--version'), 'loader': runs('/lib64/ld-linux-x86-64.so.2', '/usr/bin/cut', '--version'), 'link': runs('./link', '--version'),
+       'dots': runs('/usr/bin/../bin/cut', '--version'), 'proc': runs('/proc/self/root/usr/bin/cut', '--version'), 'read': opens('/usr/bin/cut')}
+fd = os.open('/usr/bin/cut', os.O_PATH)
+out['fd'] = runs(f'/proc/self/fd/{fd}', '--version')
+try: os.link('/usr/bin/cut', 'hard'); out['hard'] = 'LINKED'
+except OSError as e: out['hard'] = errno.errorcode[e.errno]
+print(json.dumps(out))
+""", options=["-p", str(box.base / "p.json")])
+    assert all("cut" not in v and v not in ("OPENED", "LINKED") for v in got.values()), got
+    assert any(d["rule"] == "exec.deny" for d in r.report["denials"])
+
+
+def test_nothing_inside_makes_a_file_system_that_answers_late(box):
+    """C4, K5, K6: no FUSE, no userfaultfd; so no walk and no pause waits for the tool."""
+    got, r = attack(box, """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall(323, 0); faults = errno.errorcode[ctypes.get_errno()]
+print(json.dumps([opens('/dev/fuse'), opens('/dev/cuse'), opens('/dev/userfaultfd'), faults]))
+""")
+    assert got == ["ENOENT", "ENOENT", "ENOENT", "EPERM"] and r.denied("userfaultfd")
