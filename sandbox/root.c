@@ -157,8 +157,8 @@ int root_make_devices(int *ret_tree, int *nodes)
 int root_map_workspace(int workspace, int userns, int *ret_tree)
 {
 	struct mount_attr attr = {
-		.attr_set =
-			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (userns >= 0 ? MOUNT_ATTR_IDMAP : 0),
+		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+			    (userns >= 0 ? MOUNT_ATTR_IDMAP : 0),
 		.propagation = MS_PRIVATE,
 		.userns_fd = userns >= 0 ? (uint64_t)userns : 0,
 	};

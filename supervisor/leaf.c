@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
@@ -248,8 +249,11 @@ static int ask_kill(struct call *c)
 	int r;
 
 	r = session_ask(c->session, &q, NULL, 0, &reply, fds, &count);
-	/* a keeper that is gone has taken its calls along: init dies with its parent */
-	return r == -ENOTCONN || r == -EPIPE ? 0 : r;
+	/* a keeper that is gone has taken its calls along: init dies with its parent; and init
+	 * ends at the end of its socket, when nobody else can be asked */
+	if (r < 0 && c->init >= 0)
+		(void)shutdown(c->init, SHUT_RDWR);
+	return 0;
 }
 
 /* --- both ------------------------------------------------------------------------ */

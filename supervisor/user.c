@@ -12,15 +12,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/sys.h"
 #include "sandbox/wire.h"
 #include "supervisor/scope.h"
 
@@ -112,6 +115,66 @@ static void explain_unshare(int e, struct text *why)
 	text_add(why, "; or use root: sudo glovebox ...");
 }
 
+/*
+ * The calls are the user, and so may he write this program. A process of a call that has it
+ * as its /proc/self/exe, which the first one has until it is the tool, has it by the mount
+ * it was executed from (CVE-2019-5736): so that one is read-only.
+ */
+static bool is_sealed(void)
+{
+	struct statvfs fs;
+
+	return statvfs("/proc/self/exe", &fs) == 0 && (fs.f_flag & ST_RDONLY);
+}
+
+/* Mounts the program over itself, read-only, in this mount namespace. */
+static int seal(char path[PATH_MAX])
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	AUTO_FD tree = -1;
+
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ||
+	    move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
+}
+
+static int execute_again(struct text *why)
+{
+	char path[PATH_MAX];
+	int r = words ? seal(path) : -ENOMEM;
+
+	if (r == 0) {
+		(void)execv(path, words);
+		r = -errno;
+	}
+	text_printf(why, "this program cannot be executed again, from a read-only mount: %s",
+		    strerror(-r));
+	return r;
+}
+
+/* Root of a container, say: the namespace is there, and has too few ids. */
+static int seal_as_root(struct text *why)
+{
+	if (!user_is_single() || is_sealed())
+		return 0;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+		int r = -errno;
+
+		text_printf(why,
+			    "a mount namespace cannot be made: %s; inside a container its seccomp "
+			    "profile and its AppArmor profile must allow unshare(2) and mount(2)",
+			    strerror(-r));
+		return r;
+	}
+	return execute_again(why);
+}
+
 int user_become_root(struct text *why)
 {
 	uid_t uid = geteuid();
@@ -119,7 +182,7 @@ int user_become_root(struct text *why)
 	int r;
 
 	if (uid == 0)
-		return 0;
+		return seal_as_root(why);
 	scope_enter();
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) {
 		r = -errno;
@@ -138,9 +201,5 @@ int user_become_root(struct text *why)
 			strerror(-r));
 		return r;
 	}
-	if (words)
-		(void)execv("/proc/self/exe", words);
-	r = words ? -errno : -ENOMEM;
-	text_printf(why, "this program cannot be executed again: %s", strerror(-r));
-	return r;
+	return execute_again(why);
 }

@@ -179,6 +179,18 @@ print(got)
     assert r.code == 0 and r.out == b"[]\n", (r.out, r.err)
 
 
+def test_b9_the_program_is_not_writable_through_its_own_process(box):  # noqa: F811
+    """B9, CVE-2019-5736: to the machine the call owns the supervisor's program; the mount that it runs from is read-only."""
+    p = box.start("/usr/bin/sleep", "1000")
+    init = json.loads([line for line in box.events_path.read_text().splitlines() if "call.started" in line][0])["host_pid"]
+    for pid in (p.pid, init):
+        assert os.readlink(f"/proc/{pid}/exe") == box.program[-1]
+        assert os.statvfs(f"/proc/{pid}/exe").f_flag & os.ST_RDONLY
+    box.reach("kill")
+    p.wait(timeout=DEADLINE)
+    assert os.stat(box.program[-1]).st_uid == 65534 and not os.statvfs(box.program[-1]).f_flag & os.ST_RDONLY
+
+
 def test_b12_a_null_device_that_is_none_is_not_bound(box):  # noqa: F811
     """B12: without root the machine's devices are bound, so each is looked at first."""
     (box.base / "fake").write_text("not a device")
