@@ -193,6 +193,7 @@ static void set_path(struct denial *d, const char *layer, const char *rule, cons
 
 static bool explain_missing(const struct explain_view *v, const char *path, struct denial *ret)
 {
+	const struct policy_item *hidden;
 	struct stat st;
 
 	/* /proc and /dev of the machine are not what a tool asks for */
@@ -216,6 +217,14 @@ static bool explain_missing(const struct explain_view *v, const char *path, stru
 		set_path(ret, "network", "network.mode",
 			 "the session has no network, so it has no name server", path);
 		text_add(&ret->suggest, "network.allow: [{\"host\": \"the one you need\"}]");
+		return true;
+	}
+	hidden = policy_find_path(v->policy, POLICY_HIDE, path);
+	if (hidden) {
+		set_path(ret, "files", "files.hide", "the policy hides it", path);
+		text_printf(&ret->suggest,
+			    "take it out of files.hide (%s), and list it in files.read",
+			    hidden->from);
 		return true;
 	}
 	set_path(ret, "files", "files.read",

@@ -60,6 +60,7 @@ struct watched {
 	bool is_tool; /* it is now, and that is to be told */
 	bool is_told;
 	int root; /* of the call, -1: not known yet */
+	bool reads_freely; /* what the policy hides is not where programs read all the time */
 };
 
 struct notify {
@@ -353,6 +354,48 @@ static void fill_tool(struct event *e, pid_t tid, const char *const *argv)
 
 /* --- the thread ------------------------------------------------------------------------ */
 
+/* --- what needs no look ------------------------------------------------------------- */
+
+/* Where programs read all the time. A policy that hides nothing there has nothing to
+ * explain there, nor where the path is relative: the BPF programs pass over the same. */
+static const char *const busy[] = {
+	"/usr", "/lib", "/tmp", "/pro", "/dev", "/bin", "/opt", "/sbi"
+};
+#define BUSY_LEN 4
+
+static bool is_busy(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(busy); i++)
+		if (strncmp(path, busy[i], BUSY_LEN) == 0)
+			return true;
+	return path[0] != '/';
+}
+
+static bool hides_nothing_there(const struct policy *p)
+{
+	static const enum policy_list_name lists[] = { POLICY_HIDE, POLICY_EXEC_DENY };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (size_t k = 0; k < p->lists[lists[i]].count; k++)
+			if (is_busy(p->lists[lists[i]].at[k].text))
+				return false;
+	return true;
+}
+
+/* An open for reading that can be nothing but an ordinary one: answered at once. */
+static bool is_ordinary(const struct watched *w, const struct seccomp_notif *q)
+{
+	const struct syscall_row *row = syscalls_find(q->data.nr);
+	char head[BUSY_LEN + 1] = "";
+
+	if (!w->reads_freely || !row || !(row->shape.flags & WATCH_OPEN) ||
+	    !row->shape.open_flags ||
+	    ((int)q->data.args[row->shape.open_flags - 1] & (O_ACCMODE | O_CREAT | O_TRUNC)))
+		return false;
+	return read_memory((pid_t)q->pid, q->data.args[row->shape.path - 1], head, BUSY_LEN) &&
+	       is_busy(head);
+}
+
 /* Of a process that is the tool, or came of it: our own, before, may not be looked at. */
 static int open_root(pid_t tid)
 {
@@ -384,6 +427,10 @@ static bool serve_one(struct notify *n, struct watched *w)
 		a->error = -EPERM;
 	if (w->tool == 0)
 		w->tool = (pid_t)q->pid;
+	if (a->flags && is_ordinary(w, q)) {
+		(void)ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SEND, a);
+		return true;
+	}
 	if (w->root < 0)
 		w->root = open_root((pid_t)q->pid);
 	fill(&n->event, q, verdict);
@@ -546,6 +593,7 @@ int notify_watch(struct notify *n, const struct decode_target *to, const struct 
 			.to = *to,
 			.asking = asking,
 			.argv = argv,
+			.reads_freely = hides_nothing_there(to->view->policy),
 		};
 	(void)pthread_mutex_unlock(&n->lock);
 	*ret_slot = slot;

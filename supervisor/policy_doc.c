@@ -103,16 +103,45 @@ static const cJSON *find_duplicate(const cJSON *json)
 	return NULL;
 }
 
+/* The commonest slip: a comma behind the last. NULL: there is none. */
+static const char *find_trailing_comma(const char *s, size_t n)
+{
+	bool in_string = false;
+	size_t comma = n;
+
+	for (size_t i = 0; i < n; i++) {
+		if (in_string) {
+			i += s[i] == '\\';
+			in_string = i < n && s[i] != '"';
+			comma = n;
+		} else if (s[i] == '"') {
+			in_string = true;
+			comma = n;
+		} else if (s[i] == ',') {
+			comma = i;
+		} else if ((s[i] == '}' || s[i] == ']') && comma < n) {
+			return s + comma;
+		} else if (!strchr(" \t\r\n", s[i])) {
+			comma = n;
+		}
+	}
+	return NULL;
+}
+
 /* What is wrong with a text that is not JSON, or not as strict as ours. */
 static void say_why_not(struct policy_doc *doc, const char *s, size_t n, struct text *strict,
 			struct text *why)
 {
-	const char *end = NULL;
+	const char *end = NULL, *comma;
 	const cJSON *twice;
 
 	doc->json = cJSON_ParseWithLengthOpts(s, n, &end, false);
 	twice = doc->json ? find_duplicate(doc->json) : NULL;
-	if (!doc->json) {
+	comma = doc->json ? NULL : find_trailing_comma(s, n);
+	if (comma) {
+		text_printf(why, "%s:%u: a comma with nothing behind it: take it out", doc->name,
+			    line_at(s, (size_t)(comma - s)));
+	} else if (!doc->json) {
 		text_printf(why, "%s:%u: this is not JSON (with comments), near \"", doc->name,
 			    line_at(s, end ? (size_t)(end - s) : n));
 		text_add_safe(why, end,

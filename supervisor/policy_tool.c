@@ -416,7 +416,7 @@ static int import(const struct options *opt, char **words)
 	import_rest(doc.json, files, &left);
 	policy_doc_done(&doc);
 	if (left.len > 0)
-		(void)command_fail(0, "not carried over:\n%.*s", (int)(left.len - 1), left.at);
+		(void)fprintf(stderr, "glovebox: not carried over:\n%s", left.at);
 	return print_json(out);
 }
 

@@ -168,6 +168,16 @@ static int check_workspace(struct run *r, struct text *why)
 			      "--workspace");
 		return -EINVAL;
 	}
+	if (path_is_below(place_state(), r->workspace) ||
+	    path_is_below(place_run(), r->workspace)) {
+		text_printf(
+			why,
+			"the workspace holds Glovebox's own files (%s): work on a directory below "
+			"it, with --workspace, or keep them elsewhere, with GLOVEBOX_STATE and "
+			"GLOVEBOX_RUN",
+			path_is_below(place_state(), r->workspace) ? place_state() : place_run());
+		return -EINVAL;
+	}
 	if (!r->opt.at)
 		r->opt.at = r->workspace;
 	if (policy_tighten_by(&r->policy, r->workspace, &r->session.workspace_policy, why) < 0)

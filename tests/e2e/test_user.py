@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import subprocess
@@ -15,8 +16,8 @@ from tests.agent_loop import Refused
 from tests.conftest import BUILD, DEADLINE, Box, Daemon, Session
 from tests.mcp.test_mcp import modern
 
-NOBODY = 65534
-DROP = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+USER = 61234    # nobody else here has it
+DROP = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
 UNIFIED = pathlib.Path("/sys/fs/cgroup/unified" if os.path.ismount("/sys/fs/cgroup/unified") else "/sys/fs/cgroup")
 
 
@@ -31,9 +32,9 @@ def install(base):
     return base / "bin" / "glovebox"
 
 
-def own(path):
+def own(path, uid=USER):
     for p in (path, *path.rglob("*")):
-        os.chown(p, NOBODY, NOBODY, follow_symlinks=False)
+        os.chown(p, uid, uid, follow_symlinks=False)
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def delegated(box):
     group = UNIFIED / f"gb-test-{os.getpid()}"
     group.mkdir()
     for p in (group, group / "cgroup.procs", group / "cgroup.subtree_control"):
-        os.chown(p, NOBODY, NOBODY)
+        os.chown(p, USER, USER)
     box.program = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *box.program]
     yield box
     for p in sorted(group.rglob("*"), reverse=True):
@@ -99,7 +100,7 @@ def test_the_changes_are_the_users_to_look_at_and_to_commit(box):
     assert b"+x" in box.command("diff", session).stdout
     assert box.command("report", f"{session}.1").returncode == 0
     assert box.command("commit", session).returncode == 0
-    assert (box.ws / "d" / "g").read_text() == "y\n" and (box.ws / "f").stat().st_uid == NOBODY
+    assert (box.ws / "d" / "g").read_text() == "y\n" and (box.ws / "f").stat().st_uid == USER
     assert box.command("discard", session).returncode == 0 and box.sessions() == []
 
 
@@ -187,7 +188,7 @@ def mine():
     out = []
     for p in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            if p.stat().st_uid == NOBODY and (p / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+            if p.stat().st_uid == USER and (p / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
                 out.append((p.name, (p / "cmdline").read_bytes()))
         except (FileNotFoundError, ProcessLookupError):
             pass
@@ -324,11 +325,13 @@ def test_systemd_gives_a_group(place):
     """A real user manager, in a group and with a bus of its own; Glovebox starts in a group beside it that is not the user's."""
     for program in ("/usr/lib/systemd/systemd", "/usr/bin/busctl"):
         assert os.path.exists(program), f"{program} is missing: scripts/packages test installs it"
-    box = Box(place, DROP)
+    nobody = pwd.getpwnam("nobody").pw_uid    # a manager wants to know its user's name
+    drop = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"]
+    box = Box(place, drop)
     program = install(place)
     (place / "x").mkdir(0o700)
-    own(place)
-    done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", str(pathlib.Path(__file__).parent / "user_manager.sh"), str(place), str(NOBODY), *DROP,
+    own(place, nobody)
+    done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", str(pathlib.Path(__file__).parent / "user_manager.sh"), str(place), str(nobody), *drop,
                            str(program), "run", "--workspace", str(box.ws), "--report", str(place / "report"), "--", "sh", "-c", "sleep 100 & cat /proc/self/cgroup"],
                           capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,12 @@ mkdir "$group" "$group/manager" "$group/outside"
 chown "$uid:$uid" "$group" "$group/cgroup.procs" "$group/manager" "$group"/manager/cgroup.*
 export HOME="$place" XDG_RUNTIME_DIR="$place/x"
 unset DBUS_SESSION_BUS_ADDRESS
+clean() {
+	echo 1 > "$group/cgroup.kill"
+	wait
+	find "$group" -depth -type d -exec rmdir {} \;
+}
+trap clean EXIT
 as="setpriv --reuid=$uid --regid=$uid --clear-groups"
 (echo 0 > "$group/manager/cgroup.procs" && exec $as /usr/lib/systemd/systemd --user --unit=basic.target) > "$place/manager.log" 2>&1 &
 tries=0
@@ -27,7 +33,4 @@ until $as busctl --user list > /dev/null 2>&1; do
 done
 status=0
 (echo 0 > "$group/outside/cgroup.procs" && exec "$@") || status=$?
-echo 1 > "$group/cgroup.kill"
-wait
-find "$group" -depth -type d -exec rmdir {} \; || status=1
 exit $status

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.conftest import DEADLINE, Daemon, Session
-from tests.e2e.test_user import DROP, box, daemon, mine, place    # noqa: F401 (fixtures)
+from tests.e2e.test_user import DROP, USER, box, daemon, mine, place    # noqa: F401 (fixtures)
 
 
 def test_h4_a_path_that_changes_after_the_answer_gains_nothing(box):  # noqa: F811
@@ -188,7 +188,7 @@ def test_b9_the_program_is_not_writable_through_its_own_process(box):  # noqa: F
         assert os.statvfs(f"/proc/{pid}/exe").f_flag & os.ST_RDONLY
     box.reach("kill")
     p.wait(timeout=DEADLINE)
-    assert os.stat(box.program[-1]).st_uid == 65534 and not os.statvfs(box.program[-1]).f_flag & os.ST_RDONLY
+    assert os.stat(box.program[-1]).st_uid == USER and not os.statvfs(box.program[-1]).f_flag & os.ST_RDONLY
 
 
 def test_b12_a_null_device_that_is_none_is_not_bound(box):  # noqa: F811
@@ -204,7 +204,7 @@ def test_the_users_own_processes_and_files_are_out_of_reach(box):  # noqa: F811
     """To the machine the call is the user himself: what holds are the namespaces."""
     victim = subprocess.Popen([*DROP, "sleep", "1000"])
     (box.base / "private").write_text("mine")
-    os.chown(box.base / "private", 65534, 65534)
+    os.chown(box.base / "private", USER, USER)
     try:
         r = box.py(f"""
 import os, signal
