@@ -35,6 +35,7 @@
 #include "sandbox/ids.h"
 #include "sandbox/jail.h"
 #include "sandbox/landlock.h"
+#include "sandbox/names.h"
 #include "sandbox/network.h"
 #include "sandbox/root.h"
 #include "sandbox/show.h"
@@ -57,6 +58,7 @@ struct keeper {
 	const struct sb_config *config;
 	const struct sb_request *request;
 	const struct sb_shown *shown;
+	const struct sb_shown *masks; /* NULL: no pattern was asked for */
 	struct store_record record;
 	struct cgroup_session cgroup;
 	struct jail_session jail;
@@ -81,6 +83,12 @@ struct built {
 	uint32_t landlock_abi;
 	uint32_t reserved;
 };
+
+static bool request_is_sound(const struct sb_request *q, const char *session)
+{
+	return q->abi == SB_ABI && (q->flags & ~(uint32_t)SB_FLAGS_KNOWN) == 0 &&
+	       memcmp(q->session, session, SB_ID_MAX) == 0;
+}
 
 static int load_filter(struct keeper *k, int fd)
 {
@@ -315,8 +323,14 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	layers_dir = openat(k->dir, "layers", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (layers_dir < 0)
 		return -errno;
-	r = show_make_mask(layers_dir, ws, k->shown, ids_outside(k->record.range, plan.inside),
-			   &k->jail.is_masked);
+	/* what is hidden now, and not what was the last time */
+	r = show_clear_mask(layers_dir);
+	if (r == 0)
+		r = show_make_mask(layers_dir, ws, k->shown,
+				   ids_outside(k->record.range, plan.inside), &k->jail.is_masked);
+	if (r == 0 && k->masks)
+		r = show_make_mask(layers_dir, ws, k->masks,
+				   ids_outside(k->record.range, plan.inside), &k->jail.is_masked);
 	if (r < 0)
 		return r;
 	layers = open_tree(layers_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
@@ -350,7 +364,42 @@ static int open_root(struct keeper *k, uint32_t *ret_stage)
 	return r;
 }
 
-static int open_session(struct keeper *k, int filter, int shown, uint32_t *ret_stage)
+/* The supervisor is told what names there are, and says which of them do not exist inside. */
+static int ask_masks(struct keeper *k, int sock)
+{
+	struct sb_reply reply = {
+		.abi = SB_ABI,
+		.stage = SB_STAGE_WORKSPACE,
+		.names = SB_NAMES_ALL,
+	};
+	int fds[IO_FDS_MAX];
+	unsigned int count = 0;
+	struct sb_request q;
+	AUTO_FD ws = -1;
+	int r;
+
+	r = store_open_workspace(&k->record, &ws);
+	if (r == 0)
+		r = names_send(ws, k->record.owner, k->record.group, k->record.range == IDS_SINGLE,
+			       sock);
+	if (r == 0)
+		r = io_send(sock, &reply, sizeof(reply), NULL, 0);
+	if (r < 0)
+		return r;
+	r = io_recv(sock, &q, sizeof(q), fds, &count);
+	if (r == 1 &&
+	    (count != 1 || q.verb != SB_VERB_MASK || !request_is_sound(&q, k->request->session)))
+		r = -EBADMSG;
+	if (r == 1)
+		r = show_load_masks(k->config, fds[0], &k->masks);
+	else if (r == 0)
+		r = -EPIPE;
+	for (unsigned int i = 0; i < count; i++)
+		fd_done(&fds[i]);
+	return r;
+}
+
+static int open_session(struct keeper *k, int sock, int filter, int shown, uint32_t *ret_stage)
 {
 	int r;
 
@@ -365,6 +414,12 @@ static int open_session(struct keeper *k, int filter, int shown, uint32_t *ret_s
 	r = open_store(k, ret_stage);
 	if (r < 0)
 		return r;
+	if (k->request->flags & SB_FLAG_NAMES) {
+		*ret_stage = SB_STAGE_WORKSPACE;
+		r = ask_masks(k, sock);
+		if (r < 0)
+			return r;
+	}
 	k->jail.at = k->record.at;
 	k->jail.shown = k->shown;
 	k->jail.flags = k->record.flags;
@@ -736,12 +791,6 @@ static int retire_all(struct keeper *k)
 	return worst;
 }
 
-static bool request_is_sound(const struct sb_request *q, const char *session)
-{
-	return q->abi == SB_ABI && (q->flags & ~(uint32_t)SB_FLAGS_KNOWN) == 0 &&
-	       memcmp(q->session, session, SB_ID_MAX) == 0;
-}
-
 /* False when there is nobody left to serve. */
 static bool serve_one(struct keeper *k, int sock)
 {
@@ -797,7 +846,7 @@ _Noreturn void keeper_main(const struct sb_config *config, const struct sb_reque
 	k.layer_ready = k.layer_ns = -1;
 	k.range_lock = k.store_lock = k.dir = -1;
 	k.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	reply.error = k.self < 0 ? -errno : open_session(&k, filter, shown, &reply.stage);
+	reply.error = k.self < 0 ? -errno : open_session(&k, sock, filter, shown, &reply.stage);
 	fd_done(&filter);
 	fd_done(&shown);
 	reply.range = k.record.range;

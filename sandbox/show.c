@@ -19,6 +19,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/path.h"
+#include "sandbox/store.h"
 #include "sandbox/sys.h"
 
 /* Below the place where a call's /proc will lie: nobody inside sees them. */
@@ -48,21 +49,20 @@ static int check_entry(const struct sb_config *config, const struct sb_shown_ent
 	return 0;
 }
 
-int show_load(const struct sb_config *config, int fd, const struct sb_shown **ret)
+static int load(const struct sb_config *config, int fd, uint32_t most, const struct sb_shown **ret)
 {
 	const struct sb_shown *shown;
-	unsigned int trees = 0;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size < (off_t)sizeof(*shown) ||
-	    st.st_size > (off_t)(sizeof(*shown) + SB_SHOWN_MAX * sizeof(shown->entries[0])))
+	    st.st_size > (off_t)(sizeof(*shown) + most * sizeof(shown->entries[0])))
 		return -EBADMSG;
 	shown = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (shown == MAP_FAILED)
 		return -errno;
-	if (shown->abi != SB_ABI || shown->count > SB_SHOWN_MAX ||
+	if (shown->abi != SB_ABI || shown->count > most ||
 	    (uint64_t)st.st_size !=
 		    sizeof(*shown) + (uint64_t)shown->count * sizeof(shown->entries[0]))
 		return -EBADMSG;
@@ -71,12 +71,29 @@ int show_load(const struct sb_config *config, int fd, const struct sb_shown **re
 
 		if (r < 0)
 			return r;
-		trees += shown->entries[i].kind == SB_SHOWN_TREE;
 	}
-	if (trees > 1)
-		return -EBADMSG;
 	*ret = shown;
 	return 0;
+}
+
+int show_load(const struct sb_config *config, int fd, const struct sb_shown **ret)
+{
+	unsigned int trees = 0;
+	int r = load(config, fd, SB_SHOWN_MAX, ret);
+
+	for (uint32_t i = 0; r == 0 && i < (*ret)->count; i++)
+		trees += (*ret)->entries[i].kind == SB_SHOWN_TREE;
+	return trees > 1 ? -EBADMSG : r;
+}
+
+int show_load_masks(const struct sb_config *config, int fd, const struct sb_shown **ret)
+{
+	int r = load(config, fd, SB_MASKS_MAX, ret);
+
+	for (uint32_t i = 0; r == 0 && i < (*ret)->count; i++)
+		if ((*ret)->entries[i].kind != SB_SHOWN_MASK)
+			r = -EBADMSG;
+	return r;
 }
 
 /* A directory of the root we build. An absolute link in it (/var/run) means this root,
@@ -333,6 +350,13 @@ static int make_like(int dir, const char *name, const struct stat *st, uint32_t 
 	return 0;
 }
 
+static bool is_whiteout(int mask, const char *path)
+{
+	struct stat st;
+
+	return fstatat(mask, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode);
+}
+
 /* The way to a masked name exists in the mask as far as it exists outside. */
 static int mask_one(int mask, int workspace, const char *path, uint32_t owner)
 {
@@ -348,13 +372,25 @@ static int mask_one(int mask, int workspace, const char *path, uint32_t owner)
 		real = sys_openat2(workspace, copy, O_PATH | O_DIRECTORY, SB_BENEATH);
 		if (real < 0 || fstat(real, &st) < 0)
 			return 0; /* not a directory of the workspace: nothing is below */
+		/* one above is taken away as a whole */
+		if (is_whiteout(mask, copy))
+			return 0;
 		r = make_like(mask, copy, &st, owner);
 		*p = '/';
 	}
+	if (r < 0 || is_whiteout(mask, copy))
+		return r;
+	/* the way to others, which go with it */
+	r = store_remove_tree(mask, copy);
 	/* the overlay's own sign for "not here"; needs no right in a user namespace */
-	if (r == 0 && mknodat(mask, copy, S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
+	if (r == 0 && mknodat(mask, copy, S_IFCHR, makedev(0, 0)) < 0)
 		r = -errno;
 	return r;
+}
+
+int show_clear_mask(int layers)
+{
+	return store_remove_tree(layers, MASK_DIR);
 }
 
 int show_make_mask(int layers, int workspace, const struct sb_shown *shown, uint32_t owner,
@@ -364,7 +400,6 @@ int show_make_mask(int layers, int workspace, const struct sb_shown *shown, uint
 	struct stat st;
 	int r = 0;
 
-	*ret_any = false;
 	for (uint32_t i = 0; r == 0 && i < shown->count; i++) {
 		if (shown->entries[i].kind != SB_SHOWN_MASK)
 			continue;

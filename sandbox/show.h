@@ -10,6 +10,9 @@
  * -errno. */
 int show_load(const struct sb_config *config, int fd, const struct sb_shown **ret);
 
+/* The same of what comes with SB_VERB_MASK: MASK entries and no others. 0 or -errno. */
+int show_load_masks(const struct sb_config *config, int fd, const struct sb_shown **ret);
+
 /* Opens all READ paths, while there is the right to go anywhere: a detached, read-only
  * tree each, the link itself where it is one, -1 where this machine has nothing. On
  * failure some are open, too. 0 or -errno. */
@@ -28,9 +31,12 @@ int show_attach(int tree, int root, const char *path);
 /* mkdir -p below `root`; the last component may be made a file. 0 or -errno. */
 int show_make_path(int root, const char *path, bool is_file);
 
+/* Removes the one that an earlier opening of the session made. 0 or -errno. */
+int show_clear_mask(int layers);
+
 /* Makes the layer below all others, in which masked names do not exist. `layers` is the
  * session's layers/, `workspace` the real directory; `owner` owns what is made.
- * *ret_any: whether there is one. 0 or -errno. */
+ * *ret_any is set when there is one. 0 or -errno. */
 int show_make_mask(int layers, int workspace, const struct sb_shown *shown, uint32_t owner,
 		   bool *ret_any);
 

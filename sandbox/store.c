@@ -194,7 +194,7 @@ int store_lock(int dir, int *ret_lock)
 }
 
 /* Files the agent made: never followed, never left. */
-static int remove_tree(int parent, const char *name)
+int store_remove_tree(int parent, const char *name)
 {
 	AUTO_FD fd = -1;
 	struct dirent *e;
@@ -211,7 +211,7 @@ static int remove_tree(int parent, const char *name)
 	while (r == 0 && (e = readdir(d))) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		r = e->d_type == DT_DIR                    ? remove_tree(dirfd(d), e->d_name)
+		r = e->d_type == DT_DIR                    ? store_remove_tree(dirfd(d), e->d_name)
 		    : unlinkat(dirfd(d), e->d_name, 0) < 0 ? -errno
 							   : 0;
 	}
@@ -236,7 +236,7 @@ int store_drop_layer(int dir, uint32_t number)
 	char path[48];
 
 	layer_path(path, number, NULL);
-	return remove_tree(dir, path);
+	return store_remove_tree(dir, path);
 }
 
 int store_remove(const struct sb_config *config, const char *id)
@@ -245,5 +245,5 @@ int store_remove(const struct sb_config *config, const char *id)
 	int r;
 
 	r = open_sessions(config, &sessions);
-	return r < 0 ? r : remove_tree(sessions, id);
+	return r < 0 ? r : store_remove_tree(sessions, id);
 }

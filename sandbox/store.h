@@ -67,6 +67,10 @@ int store_drop_layer(int dir, uint32_t number);
  */
 int store_lock(int dir, int *ret_lock);
 
+/* Removes what is called so, and all in it, following nothing. Nothing there is no error.
+ * 0 or -errno. */
+int store_remove_tree(int parent, const char *name);
+
 /* Removes all of it. The caller holds its lock. */
 int store_remove(const struct sb_config *config, const char *id);
 

@@ -64,6 +64,7 @@ enum sb_verb {
 	SB_VERB_START, /* a call */
 	SB_VERB_RETIRE, /* the leaf of a call that has ended */
 	SB_VERB_CLOSE, /* kill everything, take the session down */
+	SB_VERB_MASK, /* while it opens: more names of the workspace that do not exist inside */
 	SB_VERB_KILL, /* a call that has no control group: its init, and all with it */
 	SB_VERB_COUNT,
 };
@@ -114,9 +115,12 @@ enum sb_flag {
 	SB_FLAG_ROOT = 1 << 1, /* the user inside is root (0), not agent */
 	SB_FLAG_KNOWN = 1 << 2, /* OPEN: the session is on disk already */
 	SB_FLAG_FRESH = 1 << 3, /* START: make and mount the top layer; else share it */
+	SB_FLAG_NAMES = 1 << 5, /* OPEN: first the names in the workspace, then SB_VERB_MASK */
 	SB_FLAG_NOTIFY = 1 << 4, /* OPEN: the filter asks the supervisor, who gets a listener */
 };
-#define SB_FLAGS_KNOWN (SB_FLAG_TTY | SB_FLAG_ROOT | SB_FLAG_KNOWN | SB_FLAG_FRESH | SB_FLAG_NOTIFY)
+#define SB_FLAGS_KNOWN                                                                 \
+	(SB_FLAG_TTY | SB_FLAG_ROOT | SB_FLAG_KNOWN | SB_FLAG_FRESH | SB_FLAG_NOTIFY | \
+	 SB_FLAG_NAMES)
 
 struct sb_limits {
 	uint64_t memory_bytes;
@@ -184,8 +188,23 @@ struct sb_reply {
 	uint32_t leaf_fds; /* LEAF: bit n: enum sb_leaf_fd n is among the fds */
 	uint32_t landlock_abi; /* OPEN: 0 when the kernel has none */
 	uint32_t is_untouched; /* RETIRE: nothing is in the top layer */
-	uint32_t reserved;
+	uint32_t names; /* OPEN, enum sb_names; 0: it is open, or has failed */
 };
+
+/*
+ * SB_FLAG_NAMES: before it is open a session tells what names its workspace has, for
+ * patterns to be looked for in. Each reply of SB_NAMES_SOME comes with a memfd of paths,
+ * relative, NUL-terminated, a directory before what is in it and with a slash at its
+ * end, or two when its owner may not read it.
+ * SB_NAMES_ALL is the last, without one: then SB_VERB_MASK is waited for, whose one fd is
+ * like that of an OPEN, with MASK entries alone.
+ */
+enum sb_names {
+	SB_NAMES_SOME = 1,
+	SB_NAMES_ALL,
+};
+#define SB_NAMES_BYTES (1u << 18) /* of one memfd: some thousand names */
+#define SB_MASKS_MAX 16384u /* names that patterns may take away */
 
 /* Between init and the supervisor, over their own socket. */
 enum sb_init_kind {

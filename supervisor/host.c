@@ -292,8 +292,10 @@ static int on_keeper(sd_event_source *source, int fd, uint32_t events, void *con
 	(void)source;
 	(void)fd;
 	(void)events;
-	s->on_keeper = sd_event_source_disable_unref(s->on_keeper);
 	r = session_finish_open(s, &stage);
+	if (r == -EINPROGRESS)
+		return 0; /* it tells the names in the workspace */
+	s->on_keeper = sd_event_source_disable_unref(s->on_keeper);
 	if (r == 0) {
 		attach(s->host, s);
 		r = sd_event_add_io(s->loop, &s->on_keeper, s->keeper, 0, on_keeper_gone, s);

@@ -145,7 +145,9 @@ const struct policy_item *policy_find_hidden(const struct policy *p, const char 
 	const struct policy_list *l = &p->lists[POLICY_HIDE];
 
 	for (size_t i = 0; i < l->count; i++)
-		if (l->at[i].text[0] != '/' && path_is_below(path, l->at[i].text))
+		if (l->at[i].text[0] != '/' &&
+		    (strpbrk(l->at[i].text, "*?") ? policy_glob(l->at[i].text, path)
+						  : path_is_below(path, l->at[i].text)))
 			return &l->at[i];
 	return NULL;
 }

@@ -24,7 +24,7 @@ static const struct option_row rows[] = {
 	{ 'p', "policy", OPTION_TEXT, offsetof(struct options, policy), "NAME|FILE",
 	  "explain by this one (default: default)" },
 	{ 0, "from", OPTION_TEXT, offsetof(struct options, from), "KIND",
-	  "import: whose file it is; known is srt" },
+	  "import: whose file it is; known are srt and claude" },
 	{ 'h', "help", OPTION_BOOL, offsetof(struct options, help), NULL, "this text" },
 	{ .kind = OPTION_END },
 };
@@ -38,7 +38,7 @@ static int help(void)
 		"usage: glovebox policy check FILE ...\n"
 		"       glovebox policy show [NAME|FILE|SESSION]\n"
 		"       glovebox policy explain [--policy NAME|FILE] PATH|HOST|SYSCALL ...\n"
-		"       glovebox policy import --from srt FILE\n\n"
+		"       glovebox policy import --from srt|claude FILE\n\n"
 		"What a session may do. `check` reads a file strictly and says what is wrong, with\n"
 		"its line; `show` prints a policy whole, with all that it extends; `explain` says\n"
 		"what would happen to a path (absolute, or of the workspace), a host or a system\n"
@@ -351,6 +351,11 @@ static void import_files(const cJSON *in, cJSON *files, struct text *left)
 					"denyWrite outside the workspace: nothing is written there");
 				continue;
 			}
+			if (is_far && strpbrk(v->valuestring, "*?")) {
+				not_carried(left, v->valuestring,
+					    "a path of the machine is listed without wildcards");
+				continue;
+			}
 			if (!list)
 				list = cJSON_AddArrayToObject(files, lists[i].to);
 			add_path(list, v->valuestring);
@@ -401,19 +406,30 @@ static int import(const struct options *opt, char **words)
 	AUTO_TEXT why = { 0 };
 	AUTO_TEXT left = { 0 };
 	struct policy_doc doc;
+	const cJSON *from;
 	cJSON *out, *files;
 
-	if (!opt->from || strcmp(opt->from, "srt") != 0)
-		return command_fail(EXIT_USAGE, "say whose file it is: --from srt");
+	if (!opt->from || (strcmp(opt->from, "srt") != 0 && strcmp(opt->from, "claude") != 0))
+		return command_fail(EXIT_USAGE,
+				    "say whose file it is: --from srt, or --from claude");
 	if (!words[0] || words[1])
-		return command_fail(EXIT_USAGE, "usage: glovebox policy import --from srt FILE");
+		return command_fail(EXIT_USAGE,
+				    "usage: glovebox policy import --from srt|claude FILE");
 	if (policy_doc_open(&doc, words[0], 0, &why) < 0)
 		return command_fail(EXIT_FAILED, "%s", why.at);
 	out = cJSON_CreateObject();
 	cJSON_AddStringToObject(out, "extends", "default");
 	files = cJSON_AddObjectToObject(out, "files");
-	import_files(cJSON_GetObjectItemCaseSensitive(doc.json, "filesystem"), files, &left);
-	import_rest(doc.json, files, &left);
+	/* Claude Code's settings hold the same among others */
+	from = strcmp(opt->from, "srt") == 0
+		       ? doc.json
+		       : cJSON_GetObjectItemCaseSensitive(doc.json, "sandbox");
+	if (cJSON_IsObject(from)) {
+		import_files(cJSON_GetObjectItemCaseSensitive(from, "filesystem"), files, &left);
+		import_rest(from, files, &left);
+	} else {
+		not_carried(&left, "sandbox", "the file has no such object");
+	}
 	policy_doc_done(&doc);
 	if (left.len > 0)
 		(void)fprintf(stderr, "glovebox: not carried over:\n%s", left.at);

@@ -344,7 +344,9 @@ static int open_session(struct run *r, struct text *why)
 	uint32_t stage = SB_STAGE_REQUEST;
 	int e;
 
-	e = session_finish_open(&r->session, &stage);
+	do
+		e = session_finish_open(&r->session, &stage);
+	while (e == -EINPROGRESS);
 	if (e < 0)
 		return fail_open(stage, e, why);
 	if (r->monitor) {

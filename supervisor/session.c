@@ -24,6 +24,7 @@
 #include "sandbox/warden.h"
 #include "supervisor/call.h"
 #include "supervisor/leaf.h"
+#include "supervisor/masks.h"
 #include "supervisor/user.h"
 
 const char *const session_state_names[] = {
@@ -133,7 +134,8 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
 		.verb = SB_VERB_OPEN,
 		.flags = (s->policy->as_root ? (uint32_t)SB_FLAG_ROOT : 0) |
 			 (is_known ? (uint32_t)SB_FLAG_KNOWN : 0) |
-			 (s->asks ? (uint32_t)SB_FLAG_NOTIFY : 0),
+			 (s->asks ? (uint32_t)SB_FLAG_NOTIFY : 0) |
+			 (masks_are_needed(s->policy) ? (uint32_t)SB_FLAG_NAMES : 0),
 		.requester = requester,
 		.limits = s->policy->limits,
 	};
@@ -168,6 +170,25 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
  * nobody else waits. */
 #define KEEPER_SECONDS 10
 
+/* Some names of the workspace, or the word that these were all. -EINPROGRESS. */
+static int take_names(struct session *s, const struct sb_reply *reply, const int *fds,
+		      unsigned int count)
+{
+	struct sb_request q = { .abi = SB_ABI, .verb = SB_VERB_MASK };
+	AUTO_FD masks = -1;
+	int r = s->masks ? 0 : masks_new(s->policy, &s->masks);
+
+	if (r == 0 && reply->names == SB_NAMES_SOME)
+		r = count == 1 ? masks_add(s->masks, fds[0]) : -EBADMSG;
+	if (r < 0 || reply->names == SB_NAMES_SOME)
+		return r < 0 ? r : -EINPROGRESS;
+	memcpy(q.session, s->id, sizeof(q.session));
+	r = masks_make(s->masks, &masks);
+	if (r == 0)
+		r = io_send(s->keeper, &q, sizeof(q), &masks, 1);
+	return r < 0 ? r : -EINPROGRESS;
+}
+
 int session_finish_open(struct session *s, uint32_t *ret_stage)
 {
 	const struct timeval most = { .tv_sec = KEEPER_SECONDS };
@@ -182,6 +203,14 @@ int session_finish_open(struct session *s, uint32_t *ret_stage)
 	if (r <= 0)
 		return r == 0 ? -EPIPE : r;
 	*ret_stage = reply.stage;
+	if (reply.error == 0 && reply.names) {
+		r = take_names(s, &reply, fds, count);
+		for (unsigned int i = 0; i < count; i++)
+			fd_done(&fds[i]);
+		return r;
+	}
+	masks_free(s->masks);
+	s->masks = NULL;
 	if (reply.error < 0)
 		return reply.error;
 	if (count != 1 && count != 2)
@@ -411,6 +440,12 @@ void session_explain_open(uint32_t stage, int e, struct text *why)
 	else if (e == -EPERM && stage == SB_STAGE_REQUEST)
 		text_add(why, "; the workspace must lie in one of the roots this supervisor was "
 			      "started with, and hold nothing of Glovebox's own");
+	else if (e == -E2BIG && stage == SB_STAGE_WORKSPACE)
+		text_printf(
+			why,
+			"; the patterns of files.hide match more than %u names of the workspace: hide "
+			"the directories that they are in",
+			SB_MASKS_MAX);
 	else if (e == -EBUSY)
 		text_add(why, "; another supervisor runs this session");
 	else
@@ -468,6 +503,8 @@ void session_done(struct session *s)
 	profile_free(s->profile);
 	asking_free(s->asking);
 	s->asking = NULL;
+	masks_free(s->masks);
+	s->masks = NULL;
 	s->profile = NULL;
 	s->policy = NULL;
 	s->stream = NULL;

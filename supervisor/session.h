@@ -79,6 +79,7 @@ struct session {
 	struct monitor *monitor; /* borrowed, NULL: nothing is watched */
 	const char *unwatched_why; /* when monitor is NULL; borrowed */
 	uint32_t in_force; /* enum sb_in_force */
+	struct masks *masks; /* while it opens: what patterns take away; owned */
 	bool has_groups; /* its calls have control groups */
 	bool asks; /* its filter asks the supervisor: asking.h */
 	struct notify *notify; /* who answers; NULL: not yet, or it does not ask */

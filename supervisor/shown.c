@@ -35,6 +35,8 @@ static int add_list(struct sb_shown *all, const struct policy *p, enum policy_li
 	for (size_t i = 0; r == 0 && i < p->lists[name].count; i++) {
 		const char *path = p->lists[name].at[i].text;
 
+		if (path[0] != '/' && strpbrk(path, "*?"))
+			continue; /* masks.c */
 		r = add(all, path[0] == '/' ? kind : SB_SHOWN_MASK, path);
 	}
 	return r;

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.agent_loop import Refused
-from tests.conftest import DEADLINE, GLOVEBOX, Daemon
+from tests.conftest import DEADLINE, GLOVEBOX, Daemon, Session
 
 ENGINE = "/usr/share/containers/seccomp.json"    # as a container engine's package ships it
 
@@ -193,6 +193,11 @@ def test_show_explain_and_import(box):
     assert json.loads(done.stdout)["files"]["hide"][1] == ".env" and "network" in done.stderr and "/opt" in done.stderr
     path.write_text(done.stdout)
     glovebox(box, "policy", "check", path)
+    srt.write_text(json.dumps({"permissions": {}, "sandbox": {"enabled": True, "filesystem": {"denyRead": ["**/.env", "/etc/*.conf"]}}}))
+    done = glovebox(box, "policy", "import", "--from", "claude", srt)
+    assert json.loads(done.stdout)["files"]["hide"] == ["**/.env"] and "/etc/*.conf" in done.stderr and "enabled" in done.stderr
+    path.write_text(done.stdout)
+    glovebox(box, "policy", "check", path)
     glovebox(box, "policy", "check", box.base / "none.json", code=1)
     glovebox(box, "policy", "frobnicate", code=2)
 
@@ -242,6 +247,64 @@ def test_a_thousand_errors_that_are_not_ours_are_not_claimed(box, policy):
     assert done.returncode == 0 and int(done.stdout) >= 1000, done.stderr
     ours = [d for d in json.loads(report.read_text())["denials"] if "/pyvenv.cfg" not in d.get("subject", "")]
     assert ours == []
+
+
+PATTERNS = {"files": {"hide": ["**/.env", "*.pem", "conf/secret*", "deep/**/key"]}}
+
+
+def plant(ws):
+    for path in ("a/.env", "a/b/x.pem", "conf/secret1", "conf/open", "k.pem/in", "plain", "deep/one/two/key", "sub/conf/secret-2", "new\nline/.env", ".env"):
+        (ws / path).parent.mkdir(parents=True, exist_ok=True)
+        (ws / path).write_text("s3cret\n")
+
+
+def test_a_pattern_of_hide_takes_away_what_matches(box):
+    plant(box.ws)
+    done, report = run(box, PATTERNS, "find . -type f | sort; cat a/.env k.pem/in deep/one/two/key; mv a/.env x; ln a/b/x.pem y; cat < conf/secret1; echo mine > a/b/.env; cat a/b/.env")
+    assert done.stdout.split() == ["./conf/open", "./plain", "mine"], done.stdout
+    assert "s3cret" not in done.stdout + done.stderr
+    assert {s for rule, s in denied(report) if rule == "files.hide"} >= {f"{box.ws}/a/.env", f"{box.ws}/k.pem/in", f"{box.ws}/deep/one/two/key"}
+
+
+def test_what_the_owner_closed_is_not_opened_to_get_around_a_pattern(box):
+    plant(box.ws)
+    for p in (box.ws, *box.ws.rglob("*")):
+        os.chown(p, 4321, 4321)
+    os.chmod(box.ws / "a", 0)
+    done, report = run(box, PATTERNS, "chmod 755 a; cat a/b/x.pem a/.env; ls")
+    assert "s3cret" not in done.stdout and done.stdout.split() == ["conf", "deep", "new", "line", "plain", "sub"], done.stdout
+
+
+def test_a_plain_name_in_a_pattern_holds_for_what_does_not_exist_yet(box):
+    """Made outside, while the session is open: in every directory that there was."""
+    (box.ws / "a" / "b").mkdir(parents=True)
+    (box.base / "p.json").write_text(json.dumps(PATTERNS))
+    d = Daemon(box, "--policy", f"hiding={box.base}/p.json")
+    try:
+        s = Session(d, policy="hiding")
+        assert s.sh("true")["exit_code"] == 0
+        plant(box.ws)
+        assert s.sh("cat a/.env a/b/.env .env")["stdout"]["text"] == ""
+        # what came later and has no plain name is seen until the session is opened again
+        assert "s3cret" in s.sh("cat a/b/x.pem")["stdout"]["text"]
+        d.stop()
+        d.start()
+        s.c = d.connect()
+        assert s.sh("cat a/.env a/b/x.pem conf/secret1; cat conf/open")["stdout"]["text"] == "s3cret\n"
+    finally:
+        d.stop()
+
+
+def test_more_names_than_can_be_taken_away_are_an_error(box):
+    for i in range(140):
+        (box.ws / f"d{i}").mkdir()
+        for k in range(120):
+            (box.ws / f"d{i}" / f"{k}.pem").touch()
+    (box.base / "p.json").write_text(json.dumps(PATTERNS))
+    r = box.run("touch", "ran", options=["-p", str(box.base / "p.json")])
+    assert r.code == 125 and "match more than 16384 names" in r.err and "hide the directories" in r.err and box.sessions() == []
+    (box.base / "p.json").write_text(json.dumps({"files": {"hide": ["d*"]}}))    # one for each directory
+    assert box.sh("ls; echo x > d5", options=["-p", str(box.base / "p.json"), "--discard"]).out == b""
 
 
 LIMITS = """
