@@ -306,7 +306,7 @@ static int ask_session(struct run *r, struct text *why)
 	r->session.policy = &r->policy;
 	r->session.stream = &r->stream;
 	r->session.unwatched_why = r->host.unwatched_why;
-	r->session.asks = user_is_single();
+	r->session.asks = r->host.notify != NULL;
 	if (!r->session.workspace || !r->session.at)
 		return -ENOMEM;
 	e = session_ask_open(&r->session, 0, false, why);
@@ -321,12 +321,16 @@ static int prepare(struct run *r, struct text *why)
 	e = open_outputs(r, why);
 	if (e == 0)
 		e = start_warden(r, why);
+	/* without root it takes no time, and whether the filter asks depends on it */
+	if (e == 0 && user_is_single())
+		host_load_monitor(&r->host);
 	if (e == 0)
 		e = ask_session(r, why);
 	if (e < 0)
 		return e;
 	/* what it cannot watch the tier says, and --require refuses */
-	host_load_monitor(&r->host);
+	if (!user_is_single())
+		host_load_monitor(&r->host);
 	r->monitor = r->host.monitor;
 	e = place_listen(r->run_dir, "operator.sock", PLACE_OPERATORS, &r->listener, why);
 	if (e < 0)

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from tests.conftest import DEADLINE, GLOVEBOX
+from tests.e2e.test_user import box as user_box, place    # noqa: F401 (fixtures)
 
 # what builds and what takes away; not what only tells, cleans up or is optional
 BUILDING = ["clone3", "setns", "fsopen", "fsconfig", "fsmount", "open_tree", "move_mount", "mount_setattr", "mount", "pivot_root", "umount2", "mknodat", "sethostname",
@@ -23,8 +24,8 @@ def tool_ran(box):
     return subprocess.run(["find", str(box.state), "-name", "ran"], capture_output=True, text=True).stdout != "" or (box.ws / "ran").exists()
 
 
-def run_with(box, inject):
-    return subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={inject.split(':')[0]}", "-e", f"inject={inject}", GLOVEBOX, "run", "--quiet", "--", "touch", "ran"],
+def run_with(box, inject, program=(GLOVEBOX,)):
+    return subprocess.run([*program[:-1], "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={inject.split(':')[0]}", "-e", f"inject={inject}", program[-1], "run", "--quiet", "--", "touch", "ran"],
                           cwd=box.ws, env=box.env, capture_output=True, text=True, timeout=DEADLINE)
 
 
@@ -44,4 +45,27 @@ def test_one_that_fails_once_refuses_the_tool(box, call):
             assert tool_ran(box)    # there were fewer of them in each process than n
             return
         assert not tool_ran(box), (call, n, done.stderr)
+        assert done.returncode == 125, (call, n, done.returncode, done.stderr)
+
+
+# without root: the same calls, but for what root alone does; and the namespace itself
+AS_USER = [c for c in BUILDING if c not in ("mknodat", "setgroups")] + ["unshare"]
+
+
+@pytest.mark.parametrize("call", AS_USER)
+def test_without_root_a_call_that_always_fails_refuses_the_tool(user_box, call):  # noqa: F811
+    done = run_with(user_box, f"{call}:error=EIO", user_box.program)
+    assert not tool_ran(user_box), (call, done.stderr)
+    assert done.returncode == 125 and "glovebox:" in done.stderr, (call, done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("call", [c for c in AS_USER if c not in MAY_GO_ON])
+def test_without_root_one_that_fails_once_refuses_the_tool(user_box, call):  # noqa: F811
+    for n in range(1, 200) if os.environ.get("GLOVEBOX_FAULTS") == "all" else SOME:
+        done = run_with(user_box, f"{call}:error=EIO:when={n}", user_box.program)
+        # a monitor that is missing is said, and no part of the sandbox
+        if done.returncode == 0:
+            assert tool_ran(user_box)
+            return
+        assert not tool_ran(user_box), (call, n, done.stderr)
         assert done.returncode == 125, (call, n, done.returncode, done.stderr)
