@@ -102,6 +102,23 @@ struct watch_call {
 	__u32 init_pid; /* host pid of the call's init: not the tool's */
 };
 
+/*
+ * A table in front of the one by cgroup id, where an entry is found without a lookup: user
+ * space fills it where nobody is, and what is not in it is looked up. `id` is written last,
+ * and made 0 before anything else changes.
+ */
+#define WATCH_NEAR 1024
+struct watch_near {
+	__u64 id; /* of the cgroup; 0: nobody */
+	struct watch_call call;
+};
+
+/* Knuth's multiplier: ids of groups are some dozens apart. */
+static inline __u32 watch_near_index(__u64 id)
+{
+	return (__u32)((id * 2654435761u) >> 16) & (WATCH_NEAR - 1);
+}
+
 /* Written by the kernel side only; user space maps it. One per slot. */
 struct watch_stats {
 	__u64 seq; /* records begun */
@@ -139,6 +156,8 @@ enum watch_shape_flag {
 enum watch_shape_more {
 	WATCH_SEND = 1 << 0, /* argument 4 is a sockaddr, 5 its length */
 	WATCH_FORGET = 1 << 1, /* it may have passed the address hook: no connect of it */
+	WATCH_MAP = 1 << 2, /* only memory of a file that may be run, or written to it */
+	WATCH_PROTECT = 1 << 3, /* only memory that may be run */
 };
 
 struct watch_shape {

@@ -146,7 +146,20 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct seccomp seccomp;
+	struct css_set *cgroups;
 	char comm[16];
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
 };
 
 struct linux_binprm {

@@ -34,6 +34,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Components of one path; deeper ones are marked EVENT_F_PARTIAL. */
 #define WALK_MAX 64
+/* Where a step is verified once: as many as 4096 bytes can have, and a mount for each. */
+#define WALK_MOST 4096
 /* Data that may wait before the reader is woken: it wakes by itself every
  * 20 ms, and a wake-up for each record doubles its cost (WATCHING.md 2.2). */
 #define WAKE_BYTES (64 * 1024)
@@ -54,6 +56,7 @@ struct scratch {
 	struct event e;
 	char slack[EVENT_PATH_MAX]; /* a span may start at the last byte */
 	char path[2 * EVENT_PATH_MAX]; /* a walk fills it from its middle back */
+	__u64 walk_d, walk_mnt; /* where a walk is */
 	__u32 off; /* in the map, so the verifier forgets it */
 	__u32 pos;
 };
@@ -127,20 +130,65 @@ struct watch_limit watch_limits[WATCH_SYSCALLS];
 /* Some open session hides names of its workspace, so a miss may be ours. */
 __u8 watch_relative;
 
+/*
+ * What a number leads to may be loaded as it is where the kernel lets us say of what type it
+ * is (bpf_rdonly_cast(), 6.2): a quarter of the cost of the helper that reads anything.
+ * Also what the verifier would let us load directly is cast first: it looks for each load
+ * from a pointer it trusts in a list of names, a millisecond each.
+ */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+const volatile bool watch_casts;
+
+#define as_type(pointer, type)                                                          \
+	((type *)(watch_casts ? bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)) \
+			      : (pointer)))
+#define LOAD(from, member)                                               \
+	({                                                               \
+		typeof((from)->member) v_;                               \
+		if (watch_casts)                                         \
+			v_ = (from)->member;                             \
+		else                                                     \
+			bpf_core_read(&v_, sizeof(v_), &(from)->member); \
+		v_;                                                      \
+	})
+
+#define CURRENT() as_type((void *)bpf_get_current_task(), struct task_struct)
+
+struct watch_near watch_near[WATCH_NEAR];
+
+/* Of the current task. */
+static __always_inline __u64 group_of(struct task_struct *task)
+{
+	struct css_set *set;
+	struct cgroup *group;
+	struct kernfs_node *node;
+
+	if (!watch_casts)
+		return bpf_get_current_cgroup_id();
+	set = task->cgroups;
+	group = set->dfl_cgrp;
+	node = group->kn;
+	return node->id;
+}
+
 static __always_inline struct watch_call *find_call(void)
 {
-	__u64 id = bpf_get_current_cgroup_id();
-	struct watch_call *c = bpf_map_lookup_elem(&watch_calls, &id);
+	struct task_struct *task = CURRENT();
+	__u64 id = group_of(task);
+	struct watch_near *near = &watch_near[watch_near_index(id)];
+	struct watch_call *c =
+		near->id == id ? &near->call : bpf_map_lookup_elem(&watch_calls, &id);
 
-	if (!c || c->init_pid == bpf_get_current_pid_tgid() >> 32)
+	if (!c || c->init_pid == LOAD(task, tgid))
 		return 0;
 	return c;
 }
 
 static __always_inline int pid_inside(struct task_struct *task)
 {
-	struct pid *pid = BPF_CORE_READ(task, signal, pids[1]); /* PIDTYPE_TGID */
-	unsigned int level = BPF_CORE_READ(pid, level);
+	struct signal_struct *signal = LOAD(task, signal);
+	struct pid *pid = LOAD(signal, pids[1]); /* PIDTYPE_TGID */
+	unsigned int level = LOAD(pid, level);
 	unsigned int size = bpf_core_type_size(struct upid);
 	int nr = 0;
 
@@ -157,7 +205,7 @@ static __always_inline int pid_inside(struct task_struct *task)
 static __always_inline struct scratch *begin(__u32 use, struct watch_call *c, __u16 kind)
 {
 	struct scratch *s = bpf_map_lookup_elem(&watch_scratch, &use);
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = CURRENT();
 	struct watch_stats *stats;
 	__u32 slot = c->slot;
 
@@ -173,13 +221,13 @@ static __always_inline struct scratch *begin(__u32 use, struct watch_call *c, __
 	s->e.generation = c->generation;
 	s->e.seq = __sync_fetch_and_add(&stats->seq, 1) + 1;
 	s->e.when_ns = bpf_ktime_get_boot_ns();
-	s->e.host_pid = bpf_get_current_pid_tgid() >> 32;
+	s->e.host_pid = LOAD(task, tgid);
 	s->e.pid = pid_inside(task);
-	s->e.ppid = pid_inside(BPF_CORE_READ(task, real_parent));
+	s->e.ppid = pid_inside(LOAD(task, real_parent));
 	s->e.nr = -1;
 	/* one is ours; since 5.9 they are counted */
 	if (bpf_core_field_exists(task->seccomp.filter_count) &&
-	    BPF_CORE_READ(task, seccomp.filter_count.counter) > 1)
+	    LOAD(task, seccomp.filter_count.counter) > 1)
 		s->e.flags |= EVENT_F_OWN_FILTER;
 	bpf_get_current_comm(s->e.comm, sizeof(s->e.comm));
 	return s;
@@ -207,6 +255,65 @@ static __always_inline void finish(struct scratch *s, __u32 class, bool urgent)
  * took 580 ms to load; so, about 30).
  */
 
+/* A walk from a directory entry up; what changes on the way is in the scratch, as numbers:
+ * so the verifier finds each step like the one before. */
+struct walk {
+	struct scratch *s;
+	__u64 root_d, root_mnt;
+};
+
+enum { WALK_ON = 0, WALK_END = 1 };
+
+static __always_inline long walk_one(struct walk *w)
+{
+	struct scratch *s = w->s;
+	struct dentry *d, *parent;
+	struct vfsmount *mnt;
+	const unsigned char *name;
+	__u32 off, len;
+
+	if (s->walk_d == w->root_d && s->walk_mnt == w->root_mnt)
+		return WALK_END;
+	d = as_type((void *)s->walk_d, struct dentry);
+	mnt = as_type((void *)s->walk_mnt, struct vfsmount);
+	parent = LOAD(d, d_parent);
+	if (d == LOAD(mnt, mnt_root)) {
+		struct mount *m =
+			as_type((void *)s->walk_mnt - bpf_core_field_offset(struct mount, mnt),
+				struct mount);
+		struct mount *up = LOAD(m, mnt_parent);
+
+		if (up == m)
+			return WALK_END;
+		s->walk_d = (__u64)LOAD(m, mnt_mountpoint);
+		s->walk_mnt = (__u64)up + bpf_core_field_offset(struct mount, mnt);
+		return WALK_ON;
+	}
+	len = LOAD(d, d_name.len) & (NAME_LIMIT - 1);
+	name = LOAD(d, d_name.name);
+	off = s->off;
+	if (off < len + 1 || off > EVENT_PATH_MAX) {
+		s->e.flags |= EVENT_F_PARTIAL;
+		return WALK_END;
+	}
+	off = (off - len - 1) & (EVENT_PATH_MAX - 1);
+	s->path[off] = '/';
+	if (len)
+		bpf_probe_read_kernel(&s->path[(off + 1) & (2 * EVENT_PATH_MAX - 1)], len, name);
+	s->off = off;
+	s->walk_d = (__u64)parent;
+	/* of no tree: a memfd, a pipe. Its name is all there is */
+	return d == parent ? WALK_END : WALK_ON;
+}
+
+static long walk_up(__u32 n, struct walk *w)
+{
+	/* the last step has nowhere to go on */
+	if (n == WALK_MOST - 1)
+		w->s->e.flags |= EVENT_F_PARTIAL;
+	return walk_one(w);
+}
+
 /*
  * add_path() - append the absolute path of `p`, as the current task sees it
  *
@@ -215,57 +322,28 @@ static __always_inline void finish(struct scratch *s, __u32 class, bool urgent)
  */
 __noinline int add_path(struct scratch *s, __u64 path, __u32 span)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct path *p = (void *)path;
-	struct fs_struct *fs;
-	struct dentry *d, *root_d;
-	struct vfsmount *mnt, *root_mnt;
+	struct fs_struct *fs = LOAD(CURRENT(), fs);
+	struct path *p = as_type((void *)path, struct path);
+	struct walk w = { .s = s };
 	__u32 n, len;
 
 	if (!s || !p)
 		return 0;
-	fs = BPF_CORE_READ(task, fs);
-	d = BPF_CORE_READ(p, dentry);
-	mnt = BPF_CORE_READ(p, mnt);
-	root_d = BPF_CORE_READ(fs, root.dentry);
-	root_mnt = BPF_CORE_READ(fs, root.mnt);
+	s->walk_d = (__u64)LOAD(p, dentry);
+	s->walk_mnt = (__u64)LOAD(p, mnt);
+	w.root_d = (__u64)LOAD(fs, root.dentry);
+	w.root_mnt = (__u64)LOAD(fs, root.mnt);
 	s->off = EVENT_PATH_MAX;
-	for (n = 0; n < WALK_MAX; n++) {
-		struct dentry *mnt_root, *parent;
-		const unsigned char *name;
-		__u32 off;
-
-		if (d == root_d && mnt == root_mnt)
-			break;
-		mnt_root = BPF_CORE_READ(mnt, mnt_root);
-		parent = BPF_CORE_READ(d, d_parent);
-		if (d == mnt_root || d == parent) {
-			struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-			struct mount *up = BPF_CORE_READ(m, mnt_parent);
-
-			if (up == m)
+	/* since 5.17, and verified once; the kernels without casts walk less far */
+	if (watch_casts) {
+		bpf_loop(WALK_MOST, walk_up, &w, 0);
+	} else {
+		for (n = 0; n < WALK_MAX; n++)
+			if (walk_one(&w) == WALK_END)
 				break;
-			d = BPF_CORE_READ(m, mnt_mountpoint);
-			mnt = (void *)up + bpf_core_field_offset(struct mount, mnt);
-			continue;
-		}
-		len = BPF_CORE_READ(d, d_name.len) & (NAME_LIMIT - 1);
-		name = BPF_CORE_READ(d, d_name.name);
-		off = s->off;
-		if (off < len + 1 || off > EVENT_PATH_MAX) {
+		if (n == WALK_MAX)
 			s->e.flags |= EVENT_F_PARTIAL;
-			break;
-		}
-		off = (off - len - 1) & (EVENT_PATH_MAX - 1);
-		s->path[off] = '/';
-		if (len)
-			bpf_probe_read_kernel(&s->path[(off + 1) & (2 * EVENT_PATH_MAX - 1)], len,
-					      name);
-		s->off = off;
-		d = parent;
 	}
-	if (n == WALK_MAX)
-		s->e.flags |= EVENT_F_PARTIAL;
 	if (s->off == EVENT_PATH_MAX) {
 		s->off = EVENT_PATH_MAX - 1;
 		s->path[EVENT_PATH_MAX - 1] = '/';
@@ -331,14 +409,14 @@ __noinline int add_user_bytes(struct scratch *s, __u64 from, __u32 len, __u32 sp
 
 static __always_inline struct file *file_of_fd(__s64 fd)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct files_struct *files = LOAD(CURRENT(), files);
+	struct fdtable *fdt = LOAD(files, fdt);
 	struct file *file = 0;
 	struct file **table;
 
-	if (fd < 0 || fd >= BPF_CORE_READ(fdt, max_fds))
+	if (fd < 0 || fd >= LOAD(fdt, max_fds))
 		return 0;
-	table = BPF_CORE_READ(fdt, fd);
+	table = LOAD(fdt, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
 	return file;
 }
@@ -417,12 +495,12 @@ static __always_inline void count_error(struct watch_call *c, __u32 nr, long ret
 
 static __always_inline void read_args(struct scratch *s, struct pt_regs *regs)
 {
-	s->e.args[0] = BPF_CORE_READ(regs, di);
-	s->e.args[1] = BPF_CORE_READ(regs, si);
-	s->e.args[2] = BPF_CORE_READ(regs, dx);
-	s->e.args[3] = BPF_CORE_READ(regs, r10);
-	s->e.args[4] = BPF_CORE_READ(regs, r8);
-	s->e.args[5] = BPF_CORE_READ(regs, r9);
+	s->e.args[0] = LOAD(regs, di);
+	s->e.args[1] = LOAD(regs, si);
+	s->e.args[2] = LOAD(regs, dx);
+	s->e.args[3] = LOAD(regs, r10);
+	s->e.args[4] = LOAD(regs, r8);
+	s->e.args[5] = LOAD(regs, r9);
 }
 
 static __always_inline void add_sockaddr(struct scratch *s, bool send)
@@ -459,11 +537,11 @@ static __always_inline bool open_writes(const volatile struct watch_shape *shape
 	if (shape->flags & WATCH_CREAT) {
 		flags = O_CREAT | O_TRUNC | 1;
 	} else if (shape->flags & WATCH_OPEN_HOW) {
-		bpf_probe_read_user(&flags, sizeof(flags), (void *)BPF_CORE_READ(regs, dx));
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)LOAD(regs, dx));
 	} else if (shape->open_flags == 2) {
-		flags = BPF_CORE_READ(regs, si);
+		flags = LOAD(regs, si);
 	} else {
-		flags = BPF_CORE_READ(regs, dx);
+		flags = LOAD(regs, dx);
 	}
 	*ret_flags = flags;
 	return (flags & O_ACCMODE) != 0 || (flags & (O_CREAT | O_TRUNC));
@@ -474,9 +552,9 @@ static __always_inline __u64 shape_path(const volatile struct watch_shape *shape
 {
 	switch (shape->path) {
 	case 1:
-		return BPF_CORE_READ(regs, di);
+		return LOAD(regs, di);
 	case 2:
-		return BPF_CORE_READ(regs, si);
+		return LOAD(regs, si);
 	default:
 		return 0;
 	}
@@ -502,6 +580,24 @@ static __always_inline bool may_be_hidden(const volatile struct watch_shape *sha
 	       head != HEAD('o', 'p', 't') && head != HEAD('s', 'b', 'i');
 }
 
+#define PROT_WRITE 2
+#define PROT_EXEC 4
+#define MAP_SHARED 1 /* and MAP_SHARED_VALIDATE, 3 */
+#define MAP_ANONYMOUS 0x20
+
+/* mmap(2), mprotect(2): the third argument is the protection, the fourth the flags. */
+static __always_inline bool maps_code(const volatile struct watch_shape *shape,
+				      struct pt_regs *regs)
+{
+	__u64 prot = LOAD(regs, dx), flags = LOAD(regs, r10);
+
+	if (shape->more & WATCH_PROTECT)
+		return prot & PROT_EXEC;
+	if (prot & PROT_EXEC)
+		return true;
+	return (prot & PROT_WRITE) && (flags & MAP_SHARED) && !(flags & MAP_ANONYMOUS);
+}
+
 static __always_inline bool wanted(const volatile struct watch_shape *shape, __u32 nr,
 				   struct pt_regs *regs, long ret, bool *ret_denied,
 				   __u64 *ret_flags)
@@ -513,8 +609,12 @@ static __always_inline bool wanted(const volatile struct watch_shape *shape, __u
 				  ret == -(long)watch_limits[nr].error ||
 				  ret == -(long)watch_limits[nr].error2);
 	if (shape->more & WATCH_SEND)
-		return BPF_CORE_READ(regs, r8) != 0;
-	if (*ret_denied || (shape->flags & WATCH_ANY))
+		return LOAD(regs, r8) != 0;
+	if (*ret_denied)
+		return true;
+	if (shape->more & (WATCH_MAP | WATCH_PROTECT))
+		return maps_code(shape, regs);
+	if (shape->flags & WATCH_ANY)
 		return true;
 	if (!(shape->flags & (WATCH_REPORT | WATCH_OPEN | WATCH_PROBE)))
 		return false;
@@ -578,6 +678,10 @@ static __always_inline void report_syscall(struct watch_call *c, struct pt_regs 
 	} else if (shape->flags & WATCH_FD) {
 		s->e.flags |= EVENT_F_KERNEL;
 		add_fd_path(s, (__s32)s->e.args[0], EVENT_SPAN_PATH);
+	} else if (shape->more & WATCH_MAP) {
+		s->e.flags |= EVENT_F_KERNEL;
+		if (!(s->e.args[3] & MAP_ANONYMOUS))
+			add_fd_path(s, (__s32)s->e.args[4], EVENT_SPAN_PATH);
 	} else if (shape->path) {
 		add_lexical(s, shape->path, shape->dir, EVENT_SPAN_PATH);
 		if (shape->path2)
@@ -587,8 +691,9 @@ static __always_inline void report_syscall(struct watch_call *c, struct pt_regs 
 }
 
 SEC("tp_btf/sys_exit")
-int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+int BPF_PROG(on_sys_exit, struct pt_regs *trusted, long ret)
 {
+	struct pt_regs *regs = as_type(trusted, struct pt_regs);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	struct watch_counts *counts;
 	struct watch_call *c;
@@ -600,7 +705,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	c = find_call();
 	if (!c)
 		return 0;
-	nr = (__s64)BPF_CORE_READ(regs, orig_ax);
+	nr = (__s64)LOAD(regs, orig_ax);
 	if (nr < 0)
 		return 0;
 	/* the filter kills what enters through the i386 or the x32 door; its
@@ -671,9 +776,9 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	if (!s)
 		return 0;
 	/* killed inside a call: the marks of its door are still there */
-	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	regs = as_type((void *)bpf_task_pt_regs(bpf_get_current_task_btf()), struct pt_regs);
 	if ((BPF_CORE_READ(task, thread_info.status) & TS_COMPAT) ||
-	    (BPF_CORE_READ(regs, orig_ax) + 1 > X32_BIT))
+	    (LOAD(regs, orig_ax) + 1 > X32_BIT))
 		s->e.flags |= EVENT_F_FOREIGN;
 	sig = BPF_CORE_READ(task, signal);
 	s->e.ret = BPF_CORE_READ(task, exit_code);

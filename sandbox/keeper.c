@@ -471,6 +471,7 @@ static void open_leaf_fds(struct keeper *k, int leaf, uint32_t in_force, int *fd
 	fds[SB_LEAF_FREEZE] = openat(leaf, "cgroup.freeze", O_RDWR | O_CLOEXEC);
 	fds[SB_LEAF_EVENTS] = openat(leaf, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	fds[SB_LEAF_PROCS] = openat(leaf, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	fds[SB_LEAF_DIR] = openat(leaf, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	fds[SB_LEAF_CPU] = openat(leaf, "cpu.stat", O_RDONLY | O_CLOEXEC);
 	if (memory >= 0)
 		fds[SB_LEAF_MEMORY] = openat(memory, v2 ? "memory.events" : "memory.oom_control",

@@ -174,6 +174,7 @@ enum sb_leaf_fd {
 	SB_LEAF_MEMORY, /* memory.events, or v1 memory.oom_control */
 	SB_LEAF_PIDS, /* pids.events */
 	SB_LEAF_OOM, /* v1: an eventfd that counts */
+	SB_LEAF_DIR, /* the group itself: what everybody may read there */
 	SB_LEAF_FD_COUNT,
 };
 

@@ -44,7 +44,7 @@ int session_write_file(int dir, const char *name, const struct text *t)
 {
 	int r = write_file(dir, name, t);
 
-	return disk_use_reserve(dir, r) ? write_file(dir, name, t) : r;
+	return disk_use_reserve(dir, DISK_RESERVE_BOOK, r) ? write_file(dir, name, t) : r;
 }
 
 static void add_member(struct text *t, const char *key, const char *value)

@@ -304,6 +304,7 @@ static int kill_now(struct call *c)
 	c->on_cpu = sd_event_source_disable_unref(c->on_cpu);
 	c->on_memory = sd_event_source_disable_unref(c->on_memory);
 	c->on_rate = sd_event_source_disable_unref(c->on_rate);
+	c->on_sample = sd_event_source_disable_unref(c->on_sample);
 	return 0;
 }
 
@@ -594,6 +595,7 @@ void call_free(struct call *c)
 	(void)sd_event_source_disable_unref(c->on_cpu);
 	(void)sd_event_source_disable_unref(c->on_memory);
 	(void)sd_event_source_disable_unref(c->on_rate);
+	(void)sd_event_source_disable_unref(c->on_sample);
 	(void)sd_event_source_disable_unref(c->on_oom);
 	(void)sd_event_source_disable_unref(c->on_state);
 	(void)sd_event_source_disable_unref(c->on_retire);

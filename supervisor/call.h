@@ -190,8 +190,8 @@ struct call {
 	struct output *kept[2]; /* standard output and error; with a terminal the first */
 	bool is_tool_over; /* background: the tool has ended, what it left runs */
 	bool is_over; /* DONE was told; the account is being written */
-	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_memory, *on_rate, *on_oom,
-		*on_state, *on_retire;
+	sd_event_source *on_init, *on_failure, *on_wall, *on_cpu, *on_memory, *on_rate, *on_sample,
+		*on_oom, *on_state, *on_retire;
 	struct call_waiter waiters[CALL_WAITERS];
 };
 

@@ -35,6 +35,9 @@ void call_finish(struct call *c);
 /* Ends a call that never had a process. */
 void call_finish_unborn(struct call *c);
 
+/* sample.c: tells what it uses, once a second. 0 or -errno. */
+int call_sample(struct call *c);
+
 /* limit.c */
 int call_arm_wall(struct call *c);
 int call_watch_limits(struct call *c);

@@ -431,6 +431,62 @@ static void emit_signal(const struct event *e, const struct decode_target *to,
 	stream_end(to->stream);
 }
 
+/* The named numbers of a call: ints as ints, what does not fit one as it is. */
+static void add_args(struct text *t, const struct event *e, const char *names)
+{
+	bool first = true;
+
+	text_add(t, ",\"args\":{");
+	for (unsigned int i = 0; names && *names && i < 6; i++) {
+		size_t n = strcspn(names, " ");
+		int64_t value = (int64_t)e->args[i];
+
+		/* what the kernel takes as an int has nothing above it but its sign */
+		if ((uint64_t)value >> 32 == 0 && (int32_t)value < 0)
+			value = (int32_t)value;
+		if (!(n == 1 && names[0] == '-'))
+			text_printf(t, "%s\"%.*s\":%lld", first ? "" : ",", (int)n, names,
+				    (long long)value);
+		first = first && n == 1 && names[0] == '-';
+		names += n + (names[n] == ' ');
+	}
+	text_add(t, "}");
+}
+
+static void emit_call(const struct event *e, const struct decode_target *to,
+		      const struct syscall_row *row)
+{
+	AUTO_TEXT path = { 0 };
+	struct denial d;
+	struct text *t, *h;
+
+	if (!syscalls_is_told(row, e->args, e->ret))
+		return;
+	if (e->ret < 0 && explain_capability(to->view, row->name, (int)-e->ret, &d)) {
+		emit_denied(e, to, row->name, &d);
+		return;
+	}
+	t = begin(e, to, row->kind);
+	text_printf(t, ",\"syscall\":\"%s\"", row->name);
+	if (e->len[EVENT_SPAN_PATH] > 0 || e->len[EVENT_SPAN_BASE] > 0)
+		path_of(e, false, &path);
+	if (path.len > 0) {
+		add_json_text(t, "path", &path);
+		text_printf(t, ",\"path_src\":\"%s\"",
+			    e->flags & EVENT_F_KERNEL ? "kernel" : "lexical");
+	}
+	add_args(t, e, row->args);
+	if (e->ret >= 0 && strcmp(row->name, "mmap") != 0)
+		text_printf(t, ",\"ret\":%lld", (long long)e->ret);
+	add_error(t, e->ret);
+	h = human(to, STREAM_ALL, e, row->name);
+	if (h) {
+		text_add_safe(h, path.at ? path.at : "", path.len);
+		text_add(h, e->ret < 0 ? " failed\n" : "\n");
+	}
+	stream_end(to->stream);
+}
+
 /* It died of SIGSYS inside a foreign call: that is our filter. */
 static void emit_killed(const struct event *e, const struct decode_target *to)
 {
@@ -496,6 +552,8 @@ void decode_event(const struct event *e, const struct decode_target *to)
 		emit_address(e, to, row);
 	else if (strncmp(row->kind, "file.", 5) == 0)
 		emit_file(e, to, row);
+	else if (strcmp(row->kind, "sys.call") == 0)
+		emit_call(e, to, row);
 	else
 		emit_signal(e, to, row);
 }

@@ -213,18 +213,25 @@ void disk_stop(struct session *s)
 	s->disk = NULL;
 }
 
+static const char *const reserve_names[] = {
+	[DISK_RESERVE_LOG] = "reserve",
+	[DISK_RESERVE_BOOK] = "reserve.book",
+};
+
 void disk_make_reserve(int session_dir)
 {
-	AUTO_FD fd = openat(session_dir, DISK_RESERVE_FILE,
-			    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	for (size_t i = 0; i < ARRAY_SIZE(reserve_names); i++) {
+		AUTO_FD fd = openat(session_dir, reserve_names[i],
+				    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	/* half a reserve would be counted on as a whole one */
-	if (fd >= 0 && fallocate(fd, 0, 0, DISK_RESERVE_FILE_BYTES) < 0)
-		(void)unlinkat(session_dir, DISK_RESERVE_FILE, 0);
+		/* half a reserve would be counted on as a whole one */
+		if (fd >= 0 && fallocate(fd, 0, 0, DISK_RESERVE_BYTES) < 0)
+			(void)unlinkat(session_dir, reserve_names[i], 0);
+	}
 }
 
-bool disk_use_reserve(int session_dir, int error)
+bool disk_use_reserve(int session_dir, enum disk_reserve which, int error)
 {
 	return (error == -ENOSPC || error == -EDQUOT) &&
-	       unlinkat(session_dir, DISK_RESERVE_FILE, 0) == 0;
+	       unlinkat(session_dir, reserve_names[which], 0) == 0;
 }

@@ -19,15 +19,21 @@ struct session;
 int disk_watch(struct session *s);
 void disk_stop(struct session *s);
 
-/* Bytes kept in each session's directory, to be given back when its own log or book finds
- * the disk full: some reports, and the end of a log. */
-#define DISK_RESERVE_FILE "reserve"
-#define DISK_RESERVE_FILE_BYTES (1u << 20)
+/*
+ * Bytes kept in each session's directory, to be given back when its own log or book finds
+ * the disk full. The log finds it while the tool still writes, which may take what is given
+ * back; so the book, which is written when a call has ended, has a reserve of its own.
+ */
+enum disk_reserve {
+	DISK_RESERVE_LOG, /* the end of a log */
+	DISK_RESERVE_BOOK, /* session.json, some reports, what was seen */
+};
+#define DISK_RESERVE_BYTES (1u << 20) /* of each */
 
-/* Makes the file, unless it is there or there is no room: then nothing. */
+/* Makes the files, unless they are there or there is no room: then nothing. */
 void disk_make_reserve(int session_dir);
 
-/* Gives it back. False: there was none, or `error` is not that of a full disk. */
-bool disk_use_reserve(int session_dir, int error);
+/* Gives one back. False: there was none, or `error` is not that of a full disk. */
+bool disk_use_reserve(int session_dir, enum disk_reserve which, int error);
 
 #endif

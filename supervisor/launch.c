@@ -274,6 +274,8 @@ static int go_on(struct call *c)
 		r = sd_event_source_set_priority(c->on_init, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r >= 0)
 		r = call_watch_limits(c);
+	if (r >= 0)
+		r = call_sample(c);
 	if (r >= 0) {
 		r = io_send(c->init, &m, sizeof(m), NULL, 0);
 		if (r == -EPIPE || r == -ECONNRESET)

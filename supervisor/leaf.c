@@ -302,7 +302,17 @@ uint64_t leaf_cpu_ns(const struct call *c)
 
 uint64_t leaf_memory_bytes(const struct call *c)
 {
-	return look(c).memory_bytes;
+	char pids[65536];
+	uint64_t sum = 0;
+	ssize_t n;
+
+	if (c->proc >= 0)
+		return look(c).memory_bytes;
+	n = pread(c->leaf[SB_LEAF_PROCS], pids, sizeof(pids) - 1, 0);
+	pids[n > 0 ? n : 0] = '\0';
+	for (char *at = pids; *at; at += strcspn(at, "\n"), at += *at == '\n')
+		sum += pids_memory(strtoul(at, NULL, 10));
+	return sum;
 }
 
 bool leaf_spin_until(const struct call *c, bool (*is)(const struct call *c))

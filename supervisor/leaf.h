@@ -48,7 +48,7 @@ bool leaf_spin_until(const struct call *c, bool (*is)(const struct call *c));
 /* Processor time used in it, all processes together. */
 uint64_t leaf_cpu_ns(const struct call *c);
 
-/* Memory they take now, for where no group limits it. */
+/* Memory its processes take now, resident and of no file: for where no group tells. */
 uint64_t leaf_memory_bytes(const struct call *c);
 
 /* Processes in it, without init. */

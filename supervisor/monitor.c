@@ -185,6 +185,17 @@ static void watch_limits(struct monitor *m)
 	}
 }
 
+static int load_programs(struct monitor *m, bool with_casts)
+{
+	watch_bpf__destroy(m->bpf);
+	m->bpf = watch_bpf__open();
+	if (!m->bpf)
+		return -errno;
+	m->bpf->rodata->watch_casts = with_casts;
+	syscalls_fill((struct watch_shape *)m->bpf->rodata->watch_shapes);
+	return watch_bpf__load(m->bpf);
+}
+
 int monitor_load(struct monitor **ret, char *why, size_t size)
 {
 	struct monitor *m = calloc(1, sizeof(*m));
@@ -198,15 +209,10 @@ int monitor_load(struct monitor **ret, char *why, size_t size)
 	(void)pthread_mutex_init(&m->lock, NULL);
 	(void)pthread_cond_init(&m->drained, NULL);
 	(void)libbpf_set_print(say_libbpf);
-	m->bpf = watch_bpf__open();
-	if (!m->bpf) {
-		r = -errno;
-		(void)snprintf(why, size, "the BPF object cannot be opened: %s", strerror(-r));
-		monitor_free(m);
-		return r;
-	}
-	syscalls_fill((struct watch_shape *)m->bpf->rodata->watch_shapes);
-	r = watch_bpf__load(m->bpf);
+	/* what the kernel takes is found by loading it: its version proves nothing */
+	r = load_programs(m, true);
+	if (r < 0)
+		r = load_programs(m, false);
 	if (r < 0) {
 		(void)snprintf(why, size, "the kernel refused the BPF programs: %s", strerror(-r));
 		monitor_free(m);
@@ -296,6 +302,26 @@ static void zero_counts(struct monitor *m, uint32_t slot)
 	free(zero);
 }
 
+/* Readers look at any moment: an id stands only over a call that is whole. */
+static void near_clear(struct monitor *m, uint64_t cgroup_id)
+{
+	struct watch_near *n = &m->bpf->bss->watch_near[watch_near_index(cgroup_id)];
+
+	if (n->id == cgroup_id)
+		__atomic_store_n(&n->id, 0, __ATOMIC_SEQ_CST);
+}
+
+static void near_set(struct monitor *m, uint64_t cgroup_id, const struct watch_call *call)
+{
+	struct watch_near *n = &m->bpf->bss->watch_near[watch_near_index(cgroup_id)];
+
+	near_clear(m, cgroup_id);
+	if (n->id != 0)
+		return;
+	n->call = *call;
+	__atomic_store_n(&n->id, cgroup_id, __ATOMIC_SEQ_CST);
+}
+
 int monitor_watch(struct monitor *m, uint64_t cgroup_id, const struct decode_target *to,
 		  uint32_t *ret_slot)
 {
@@ -343,8 +369,13 @@ int monitor_set_init(struct monitor *m, uint32_t slot, uint32_t init_pid)
 		.init_pid = init_pid,
 	};
 
-	return bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_calls), &m->slots[slot].cgroup_id,
-				   &call, BPF_ANY);
+	int r = bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_calls),
+				    &m->slots[slot].cgroup_id, &call, BPF_ANY);
+
+	/* not before init is known: it is not the tool's */
+	if (r == 0)
+		near_set(m, m->slots[slot].cgroup_id, &call);
+	return r;
 }
 
 void monitor_drain(struct monitor *m)
@@ -407,6 +438,7 @@ void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *re
 
 	memset(ret, 0, sizeof(*ret));
 	ret->is_counted = true;
+	near_clear(m, w->cgroup_id);
 	(void)bpf_map_delete_elem(bpf_map__fd(m->bpf->maps.watch_calls), &w->cgroup_id);
 	add_counts(m, slot, ret->counts);
 	take_errors(m, slot, ret);

@@ -103,6 +103,13 @@ static uint64_t memory_of(int proc, uint32_t pid)
 	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+uint64_t pids_memory(unsigned long pid)
+{
+	AUTO_FD proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return proc < 0 ? 0 : memory_of(proc, (uint32_t)pid);
+}
+
 static int add(struct all *all, const struct stat_line *s)
 {
 	if (all->count == all->room) {

@@ -18,6 +18,9 @@ struct pids_look {
 	uint64_t memory_bytes; /* resident and of no file; what two share counts twice */
 };
 
+/* Memory of one, by the machine's own number and /proc; 0: it is gone. */
+uint64_t pids_memory(unsigned long pid);
+
 /* Looks at all of them. `proc` is the directory. 0 or -errno. */
 int pids_look(int proc, struct pids_look *ret);
 

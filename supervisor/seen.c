@@ -107,7 +107,7 @@ static int write_file(int session_dir, uint32_t call, int flags, const struct te
 		return -errno;
 	size = lseek(fd, 0, SEEK_END);
 	r = io_write_all(fd, t->at, t->len);
-	if (disk_use_reserve(session_dir, r))
+	if (disk_use_reserve(session_dir, DISK_RESERVE_BOOK, r))
 		r = ftruncate(fd, size) < 0 ? -errno : io_write_all(fd, t->at, t->len);
 	return r;
 }

@@ -114,7 +114,8 @@ static size_t drain_sink(struct stream_sink *sink, int timeout_ms)
 		w = write(sink->fd, sink->waiting.at + done, n > most ? most : n);
 		if (w < 0 && errno == EINTR)
 			continue;
-		if (w < 0 && sink->reserve > 0 && disk_use_reserve(sink->reserve, -errno))
+		if (w < 0 && sink->reserve > 0 &&
+		    disk_use_reserve(sink->reserve, DISK_RESERVE_LOG, -errno))
 			continue;
 		if (w < 0) {
 			give_up(sink, -errno);

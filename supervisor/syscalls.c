@@ -7,6 +7,8 @@
 #include "supervisor/syscalls.h"
 
 #include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
 
 #include "sandbox/base/fd.h"
 #include "supervisor/profile.h"
@@ -38,82 +40,186 @@
 	{                                                              \
 		.flags = WATCH_REPORT, .event_class = EVENT_CLASS_PROC \
 	}
+/* Told as it is, whatever it returned: its numbers by name, its path if it has one. */
+#define CALL(name, cls, argnames, ...)                                                     \
+	{                                                                                  \
+		name, "sys.call", { .flags = WATCH_ANY, .event_class = cls, __VA_ARGS__ }, \
+			argnames                                                           \
+	}
+#define PROC_CALL(name, argnames, ...) CALL(name, EVENT_CLASS_PROC, argnames, ##__VA_ARGS__)
+#define FILE_CALL(name, argnames, ...) CALL(name, EVENT_CLASS_FILE, argnames, ##__VA_ARGS__)
+#define NET_CALL(name, argnames, ...) CALL(name, EVENT_CLASS_NET, argnames, ##__VA_ARGS__)
 #define ADDRESS                                                                     \
 	{                                                                           \
 		.flags = WATCH_ANY | WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET \
 	}
 
 static const struct syscall_row rows[] = {
-	{ "open", "file.open", { WATCH_OPEN, FILE_CLASS, .path = 1, .open_flags = 2 } },
-	{ "openat", "file.open", { WATCH_OPEN, FILE_CLASS, .dir = 1, .path = 2, .open_flags = 3 } },
+	{ "open", "file.open", { WATCH_OPEN, FILE_CLASS, .path = 1, .open_flags = 2 }, NULL },
+	{ "openat",
+	  "file.open",
+	  { WATCH_OPEN, FILE_CLASS, .dir = 1, .path = 2, .open_flags = 3 },
+	  NULL },
 	{ "openat2",
 	  "file.open",
-	  { WATCH_OPEN | WATCH_OPEN_HOW, FILE_CLASS, .dir = 1, .path = 2 } },
-	{ "creat", "file.open", { WATCH_OPEN | WATCH_CREAT, FILE_CLASS, .path = 1 } },
-	{ "rename", "file.rename", { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2 } },
+	  { WATCH_OPEN | WATCH_OPEN_HOW, FILE_CLASS, .dir = 1, .path = 2 },
+	  NULL },
+	{ "creat", "file.open", { WATCH_OPEN | WATCH_CREAT, FILE_CLASS, .path = 1 }, NULL },
+	{ "rename", "file.rename", { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2 }, NULL },
 	{ "renameat",
 	  "file.rename",
-	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 } },
+	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 },
+	  NULL },
 	{ "renameat2",
 	  "file.rename",
-	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 } },
-	{ "link", "file.link", { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2 } },
+	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 },
+	  NULL },
+	{ "link", "file.link", { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2 }, NULL },
 	{ "linkat",
 	  "file.link",
-	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 } },
+	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 },
+	  NULL },
 	/* the link is the path; its target is only text */
-	{ "symlink", "file.symlink", { WATCH_REPORT, FILE_CLASS, .path = 2, .path2 = 1 } },
+	{ "symlink", "file.symlink", { WATCH_REPORT, FILE_CLASS, .path = 2, .path2 = 1 }, NULL },
 	{ "symlinkat",
 	  "file.symlink",
-	  { WATCH_REPORT, FILE_CLASS, .dir = 2, .path = 3, .path2 = 1 } },
-	{ "unlink", "file.unlink", PATH1() },
-	{ "unlinkat", "file.unlink", PATH_AT },
-	{ "rmdir", "file.unlink", PATH1() },
-	{ "mkdir", "file.mkdir", PATH1() },
-	{ "mkdirat", "file.mkdir", PATH_AT },
-	{ "mknod", "file.create", PATH1() },
-	{ "mknodat", "file.create", PATH_AT },
-	{ "chmod", "file.chmod", PATH1() },
-	{ "fchmodat", "file.chmod", PATH_AT },
-	{ "fchmodat2", "file.chmod", PATH_AT },
-	{ "fchmod", "file.chmod", BY_FD },
-	{ "chown", "file.chown", PATH1() },
-	{ "lchown", "file.chown", PATH1() },
-	{ "fchownat", "file.chown", PATH_AT },
-	{ "fchown", "file.chown", BY_FD },
-	{ "truncate", "file.truncate", PATH1() },
-	{ "ftruncate", "file.truncate", BY_FD },
-	{ "write", "file.write", FULL_FD },
-	{ "pwrite64", "file.write", FULL_FD },
-	{ "writev", "file.write", FULL_FD },
-	{ "pwritev", "file.write", FULL_FD },
-	{ "fallocate", "file.write", FULL_FD },
-	{ "stat", "file.look", PROBE(.path = 1) },
-	{ "lstat", "file.look", PROBE(.path = 1) },
-	{ "newfstatat", "file.look", PROBE(.dir = 1, .path = 2) },
-	{ "statx", "file.look", PROBE(.dir = 1, .path = 2) },
-	{ "access", "file.look", PROBE(.path = 1) },
-	{ "faccessat", "file.look", PROBE(.dir = 1, .path = 2) },
-	{ "faccessat2", "file.look", PROBE(.dir = 1, .path = 2) },
-	{ "readlink", "file.look", PROBE(.path = 1) },
-	{ "chdir", "file.look", PROBE(.path = 1) },
-	{ "execve", "file.look", PROBE(.path = 1) },
-	{ "connect", "net.connect", ADDRESS },
-	{ "bind", "net.bind", ADDRESS },
+	  { WATCH_REPORT, FILE_CLASS, .dir = 2, .path = 3, .path2 = 1 },
+	  NULL },
+	{ "unlink", "file.unlink", PATH1(), NULL },
+	{ "unlinkat", "file.unlink", PATH_AT, NULL },
+	{ "rmdir", "file.unlink", PATH1(), NULL },
+	{ "mkdir", "file.mkdir", PATH1(), NULL },
+	{ "mkdirat", "file.mkdir", PATH_AT, NULL },
+	{ "mknod", "file.create", PATH1(), NULL },
+	{ "mknodat", "file.create", PATH_AT, NULL },
+	{ "chmod", "file.chmod", PATH1(), NULL },
+	{ "fchmodat", "file.chmod", PATH_AT, NULL },
+	{ "fchmodat2", "file.chmod", PATH_AT, NULL },
+	{ "fchmod", "file.chmod", BY_FD, NULL },
+	{ "chown", "file.chown", PATH1(), NULL },
+	{ "lchown", "file.chown", PATH1(), NULL },
+	{ "fchownat", "file.chown", PATH_AT, NULL },
+	{ "fchown", "file.chown", BY_FD, NULL },
+	{ "truncate", "file.truncate", PATH1(), NULL },
+	{ "ftruncate", "file.truncate", BY_FD, NULL },
+	{ "write", "file.write", FULL_FD, NULL },
+	{ "pwrite64", "file.write", FULL_FD, NULL },
+	{ "writev", "file.write", FULL_FD, NULL },
+	{ "pwritev", "file.write", FULL_FD, NULL },
+	{ "fallocate", "file.write", FULL_FD, NULL },
+	{ "stat", "file.look", PROBE(.path = 1), NULL },
+	{ "lstat", "file.look", PROBE(.path = 1), NULL },
+	{ "newfstatat", "file.look", PROBE(.dir = 1, .path = 2), NULL },
+	{ "statx", "file.look", PROBE(.dir = 1, .path = 2), NULL },
+	{ "access", "file.look", PROBE(.path = 1), NULL },
+	{ "faccessat", "file.look", PROBE(.dir = 1, .path = 2), NULL },
+	{ "faccessat2", "file.look", PROBE(.dir = 1, .path = 2), NULL },
+	{ "readlink", "file.look", PROBE(.path = 1), NULL },
+	{ "chdir", "file.look", PROBE(.path = 1), NULL },
+	{ "execve", "file.look", PROBE(.path = 1), NULL },
+	{ "connect", "net.connect", ADDRESS, NULL },
+	{ "bind", "net.bind", ADDRESS, NULL },
 	{ "sendto",
 	  "net.send",
 	  { .flags = WATCH_SOCKADDR,
 	    .event_class = EVENT_CLASS_NET,
-	    .more = WATCH_SEND | WATCH_FORGET } },
-	{ "sendmsg", "net.send", { .event_class = EVENT_CLASS_NET, .more = WATCH_FORGET } },
-	{ "sendmmsg", "net.send", { .event_class = EVENT_CLASS_NET, .more = WATCH_FORGET } },
-	{ "kill", "proc.signal", SIGNAL },
-	{ "tkill", "proc.signal", SIGNAL },
-	{ "tgkill", "proc.signal", SIGNAL },
-	{ "rt_sigqueueinfo", "proc.signal", SIGNAL },
-	{ "rt_tgsigqueueinfo", "proc.signal", SIGNAL },
-	{ "pidfd_send_signal", "proc.signal", SIGNAL },
-	{ "ptrace", "proc.ptrace", SIGNAL },
+	    .more = WATCH_SEND | WATCH_FORGET },
+	  NULL },
+	{ "sendmsg", "net.send", { .event_class = EVENT_CLASS_NET, .more = WATCH_FORGET }, NULL },
+	{ "sendmmsg", "net.send", { .event_class = EVENT_CLASS_NET, .more = WATCH_FORGET }, NULL },
+	{ "kill", "proc.signal", SIGNAL, NULL },
+	{ "tkill", "proc.signal", SIGNAL, NULL },
+	{ "tgkill", "proc.signal", SIGNAL, NULL },
+	{ "rt_sigqueueinfo", "proc.signal", SIGNAL, NULL },
+	{ "rt_tgsigqueueinfo", "proc.signal", SIGNAL, NULL },
+	{ "pidfd_send_signal", "proc.signal", SIGNAL, NULL },
+	{ "ptrace", "proc.ptrace", SIGNAL, NULL },
+	/* processes; clone3 is told by what it makes */
+	PROC_CALL("clone", "flags"),
+	PROC_CALL("fork", NULL),
+	PROC_CALL("vfork", NULL),
+	PROC_CALL("clone3", NULL),
+	PROC_CALL("process_vm_readv", "target - - - - flags"),
+	PROC_CALL("process_vm_writev", "target - - - - flags"),
+	PROC_CALL("process_madvise", "pidfd - - advice flags"),
+	PROC_CALL("pidfd_open", "target flags"),
+	PROC_CALL("pidfd_getfd", "pidfd targetfd flags"),
+	PROC_CALL("kcmp", "pid1 pid2 type idx1 idx2"),
+	PROC_CALL("prctl", "option arg2 arg3 arg4 arg5"),
+	PROC_CALL("seccomp", "operation flags"),
+	PROC_CALL("setns", "fd nstype"),
+	PROC_CALL("unshare", "flags"),
+	PROC_CALL("personality", "persona"),
+	/* who it is */
+	PROC_CALL("setuid", "uid"),
+	PROC_CALL("setgid", "gid"),
+	PROC_CALL("setreuid", "ruid euid"),
+	PROC_CALL("setregid", "rgid egid"),
+	PROC_CALL("setresuid", "ruid euid suid"),
+	PROC_CALL("setresgid", "rgid egid sgid"),
+	PROC_CALL("setfsuid", "fsuid"),
+	PROC_CALL("setfsgid", "fsgid"),
+	PROC_CALL("setgroups", "size"),
+	PROC_CALL("capset", NULL),
+	/* mounts and roots */
+	FILE_CALL("mount", "- - - mountflags", .path = 2),
+	FILE_CALL("umount2", "- flags", .path = 1),
+	FILE_CALL("pivot_root", NULL, .path = 1),
+	FILE_CALL("chroot", NULL, .path = 1),
+	FILE_CALL("move_mount", "from_dirfd - to_dirfd - flags", .dir = 1, .path = 2),
+	FILE_CALL("open_tree", "dfd - flags", .dir = 1, .path = 2),
+	FILE_CALL("fsopen", "- flags"),
+	FILE_CALL("fsconfig", "fd cmd - - aux"),
+	FILE_CALL("fsmount", "fd flags attr_flags"),
+	FILE_CALL("fspick", "dfd - flags", .dir = 1, .path = 2),
+	FILE_CALL("mount_setattr", "dfd - flags", .dir = 1, .path = 2),
+	FILE_CALL("name_to_handle_at", "dfd - - - flags", .dir = 1, .path = 2),
+	FILE_CALL("open_by_handle_at", "mountfd - flags"),
+	FILE_CALL("memfd_create", "- flags"),
+	/* names and times */
+	FILE_CALL("setxattr", "- - - size flags", .path = 1),
+	FILE_CALL("lsetxattr", "- - - size flags", .path = 1),
+	FILE_CALL("fsetxattr", "fd - - size flags"),
+	FILE_CALL("removexattr", NULL, .path = 1),
+	FILE_CALL("lremovexattr", NULL, .path = 1),
+	FILE_CALL("fremovexattr", "fd"),
+	FILE_CALL("utimensat", "dfd - - flags", .dir = 1, .path = 2),
+	/* memory that is run, or shared with a file */
+	FILE_CALL("mmap", "addr len prot flags fd off", .more = WATCH_MAP),
+	FILE_CALL("mprotect", "start len prot", .more = WATCH_PROTECT),
+	FILE_CALL("pkey_mprotect", "start len prot pkey", .more = WATCH_PROTECT),
+	/* sockets */
+	NET_CALL("socket", "family type protocol"),
+	NET_CALL("socketpair", "family type protocol"),
+	NET_CALL("listen", "fd backlog"),
+	NET_CALL("accept", "fd"),
+	NET_CALL("accept4", "fd - - flags"),
+	/* the machine's kernel */
+	PROC_CALL("bpf", "cmd - size"),
+	PROC_CALL("perf_event_open", "- pid cpu group_fd flags"),
+	PROC_CALL("init_module", NULL),
+	PROC_CALL("finit_module", "fd - flags"),
+	PROC_CALL("delete_module", "- flags"),
+	PROC_CALL("kexec_load", "entry nr_segments - flags"),
+	PROC_CALL("kexec_file_load", "kernel_fd initrd_fd cmdline_len - flags"),
+	PROC_CALL("io_uring_setup", "entries"),
+	PROC_CALL("io_uring_enter", "fd to_submit min_complete flags"),
+	PROC_CALL("io_uring_register", "fd opcode - nr_args"),
+	PROC_CALL("userfaultfd", "flags"),
+	PROC_CALL("keyctl", "operation arg2 arg3 arg4 arg5"),
+	PROC_CALL("add_key", "- - - plen keyring"),
+	PROC_CALL("request_key", "- - - dest_keyring"),
+	PROC_CALL("iopl", "level"),
+	PROC_CALL("ioperm", "from num turn_on"),
+	PROC_CALL("swapon", "- swapflags", .path = 1),
+	PROC_CALL("swapoff", NULL, .path = 1),
+	PROC_CALL("reboot", "magic magic2 cmd"),
+	PROC_CALL("acct", NULL, .path = 1),
+	PROC_CALL("syslog", "type - len"),
+	PROC_CALL("fanotify_init", "flags event_f_flags"),
+	PROC_CALL("landlock_create_ruleset", "- size flags"),
+	PROC_CALL("landlock_add_rule", "ruleset_fd rule_type - flags"),
+	PROC_CALL("landlock_restrict_self", "ruleset_fd flags"),
 };
 
 static int numbers[ARRAY_SIZE(rows)];
@@ -130,6 +236,27 @@ void syscalls_fill(struct watch_shape shapes[WATCH_SYSCALLS])
 	}
 	for (int nr = 0; nr < WATCH_SYSCALLS && profile_default(&p, &fd) == 0; nr++)
 		profile_errors(p, nr, &shapes[nr].deny_errno, &shapes[nr].deny_errno2);
+}
+
+/* prctl(2) does a hundred things; these take away, give, or hide. */
+static const __u64 told_prctls[] = {
+	PR_SET_PDEATHSIG,    PR_SET_DUMPABLE,   PR_SET_KEEPCAPS, PR_SET_SECCOMP,
+	PR_CAPBSET_DROP,     PR_SET_SECUREBITS, PR_SET_MM,       PR_SET_CHILD_SUBREAPER,
+	PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT,    PR_SET_PTRACER,
+};
+
+bool syscalls_is_told(const struct syscall_row *row, const __u64 args[6], __s64 ret)
+{
+	/* in the child: its parent has told of it */
+	if (ret == 0 && (strcmp(row->name + (row->name[0] == 'v'), "fork") == 0 ||
+			 strncmp(row->name, "clone", 5) == 0))
+		return false;
+	if (strcmp(row->name, "prctl") != 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(told_prctls); i++)
+		if (args[0] == told_prctls[i])
+			return true;
+	return false;
 }
 
 const struct syscall_row *syscalls_find(int nr)

@@ -3,6 +3,8 @@
 #ifndef SUPERVISOR_SYSCALLS_H
 #define SUPERVISOR_SYSCALLS_H
 
+#include <stdbool.h>
+
 #include "bpf/event.h"
 
 /* What a reported call means. */
@@ -10,6 +12,9 @@ struct syscall_row {
 	const char *name;
 	const char *kind; /* of the event; file.open may become file.create */
 	struct watch_shape shape;
+	/* of a "sys.call": the arguments that are numbers, by name, from the first on; "-" is
+	 * one that is not told (an address, a path). NULL: none */
+	const char *args;
 };
 
 /* Rows without these are looked at for their denials alone. */
@@ -17,6 +22,9 @@ struct syscall_row {
 
 /* Fills the table the BPF programs read: shapes, and the errnos of the filter. */
 void syscalls_fill(struct watch_shape shapes[WATCH_SYSCALLS]);
+
+/* Whether it is worth an event: some calls do many things, and some return twice. */
+bool syscalls_is_told(const struct syscall_row *row, const __u64 args[6], __s64 ret);
 
 /* The row of a number, or NULL when it is not a reported one. */
 const struct syscall_row *syscalls_find(int nr);

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is told of system calls: each call of the set once, with its numbers, succeeded, failed or denied."""
+import collections
+import json
+
+import pytest
+
+# name, number on x86-64, arguments (Python, inside the tool), named numbers that must be told, and what must come of it under the policy
+# `open`: "ok", the name of an errno, or "denied" (by the profile)
+CALLS = [
+    ("socket", 41, "2, 1, 0", {"family": 2, "type": 1, "protocol": 0}, "ok"),
+    ("socket", 41, "40, 1, 0", {}, "denied"),
+    ("socketpair", 53, "1, 1, 0, buf", {"family": 1, "type": 1}, "ok"),
+    ("listen", 50, "s, 7", {"backlog": 7}, "ok"),
+    ("listen", 50, "-1, 7", {"fd": -1, "backlog": 7}, "EBADF"),
+    ("accept4", 288, "-1, 0, 0, 0", {"fd": -1}, "EBADF"),
+    ("accept", 43, "f, 0, 0", {}, "ENOTSOCK"),
+    ("memfd_create", 319, "b'x', 1", {"flags": 1}, "ok"),
+    ("prctl", 157, "4, 1, 0, 0, 0", {"option": 4, "arg2": 1}, "ok"),
+    ("prctl", 157, "36, 1, 0, 0, 0", {"option": 36}, "ok"),
+    ("seccomp", 317, "99, 0, 0", {"operation": 99}, "EINVAL"),
+    ("setns", 308, "-1, 0", {"fd": -1, "nstype": 0}, "denied"),
+    ("unshare", 272, "0x10000000", {}, "denied"),
+    ("setuid", 105, "0", {"uid": 0}, "EPERM"),
+    ("setgid", 106, "0", {"gid": 0}, "EPERM"),
+    ("setreuid", 113, "1000, 1000", {"ruid": 1000, "euid": 1000}, "ok"),
+    ("setregid", 114, "1000, -1", {"rgid": 1000, "egid": -1}, "ok"),
+    ("setresuid", 117, "-1, -1, 0", {"ruid": -1, "suid": 0}, "EPERM"),
+    ("setresgid", 119, "1000, 1000, 1000", {"sgid": 1000}, "ok"),
+    ("setfsuid", 122, "1000", {"fsuid": 1000}, "ok"),
+    ("setfsgid", 123, "1000", {"fsgid": 1000}, "ok"),
+    ("setgroups", 116, "0, 0", {"size": 0}, "EPERM"),
+    ("capset", 126, "0, 0", {}, "EFAULT"),
+    ("setxattr", 188, "b'file', b'user.a', b'1', 1, 0", {"size": 1, "flags": 0}, "ok"),
+    ("lsetxattr", 189, "b'file', b'user.b', b'1', 1, 2", {"flags": 2}, "ENODATA"),
+    ("fsetxattr", 190, "f, b'user.c', b'1', 1, 0", {"size": 1}, "ok"),
+    ("removexattr", 197, "b'file', b'user.a'", {}, "ok"),
+    ("lremovexattr", 198, "b'missing', b'user.a'", {}, "ENOENT"),
+    ("fremovexattr", 199, "f, b'user.none'", {}, "ENODATA"),
+    ("utimensat", 280, "-100, b'file', 0, 0", {"flags": 0}, "ok"),
+    ("mount", 165, "b'none', b'mnt', b'tmpfs', 0, 0", {}, "denied"),
+    ("umount2", 166, "b'mnt', 2", {}, "denied"),
+    ("pivot_root", 155, "b'mnt', b'mnt'", {}, "denied"),
+    ("chroot", 161, "b'mnt'", {}, "denied"),
+    ("open_tree", 428, "-100, b'mnt', 1", {}, "denied"),
+    ("move_mount", 429, "-1, b'', -100, b'mnt', 4", {}, "denied"),
+    ("fsopen", 430, "b'tmpfs', 0", {}, "denied"),
+    ("name_to_handle_at", 303, "-100, b'file', buf, buf, 0", {}, "denied"),
+    ("open_by_handle_at", 304, "-100, buf, 0", {}, "denied"),
+    ("pidfd_open", 434, "os.getpid(), 0", {"flags": 0}, "ok"),
+    ("pidfd_open", 434, "-1, 0", {"target": -1}, "EINVAL"),
+    ("personality", 135, "0xffffffff", {"persona": -1}, "ok"),
+    ("bpf", 321, "5, 0, 0", {}, "denied"),
+    ("perf_event_open", 298, "0, 0, -1, -1, 0", {}, "denied"),
+    ("finit_module", 313, "-1, 0, 0", {}, "denied"),
+    ("delete_module", 176, "b'x', 0", {}, "denied"),
+    ("kexec_load", 246, "0, 0, 0, 0", {}, "denied"),
+    ("io_uring_setup", 425, "8, buf", {}, "denied"),
+    ("userfaultfd", 323, "1", {}, "denied"),
+    ("keyctl", 250, "0, -3, 0, 0, 0", {}, "denied"),
+    ("add_key", 248, "b'user', b'x', b'y', 1, -3", {}, "denied"),
+    ("iopl", 172, "3", {}, "denied"),
+    ("swapon", 167, "b'file', 0", {}, "denied"),
+    ("reboot", 169, "0, 0, 0", {}, "denied"),
+    ("acct", 163, "b'file'", {}, "denied"),
+    ("syslog", 103, "3, buf, 1", {}, "denied"),
+    ("fanotify_init", 300, "0, 0", {}, "denied"),
+    ("landlock_create_ruleset", 444, "0, 0, 1", {"flags": 1}, "ok"),
+    ("mmap", 9, "0, 4096, 5, 2, f, 0", {"len": 4096, "prot": 5, "flags": 2}, "ok"),
+    ("mmap", 9, "0, 4096, 3, 1, f, 0", {"prot": 3, "flags": 1}, "ok"),
+    ("mmap", 9, "0, 4096, 4, 0x22, -1, 0", {"prot": 4, "fd": -1}, "ok"),
+    ("mprotect", 10, "page, 4096, 5", {"prot": 5}, "ok"),
+    ("kcmp", 312, "1, 1, 99, 0, 0", {}, "either"),
+    ("process_vm_readv", 310, "-1, 0, 0, 0, 0, 0", {"target": -1}, "either"),
+]
+# with a path in them, as the tool sees it
+PATHS = {"setxattr": "file", "removexattr": "file", "lremovexattr": "missing", "utimensat": "file"}
+
+SCRIPT = """
+import ctypes, errno, json, mmap, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+libc.mmap.restype = ctypes.c_void_p
+open('file', 'w').write('x' * 4096); os.mkdir('mnt'); os.chmod('file', 0o755)
+f = os.open('file', os.O_RDWR); s = socket.socket().detach(); buf = ctypes.create_string_buffer(4096)
+page = libc.mmap(None, ctypes.c_size_t(4096), 3, 0x22, -1, ctypes.c_long(0))
+def call(nr, *args):
+    r = libc.syscall(ctypes.c_long(nr), *[ctypes.c_long(a) if isinstance(a, int) else a for a in args])
+    return 'ok' if r != -1 or nr in (122, 123, 135) and ctypes.get_errno() == 0 else errno.errorcode[ctypes.get_errno()]
+got = []
+"""
+
+
+def test_each_call_of_the_set_is_one_event(box):
+    """Between two marks, so that what libc and Python do for themselves is told apart."""
+    script = SCRIPT
+    for i, (name, nr, args, _, _) in enumerate(CALLS):
+        script += f"os.mkdir('mark-{i}'); ctypes.set_errno(0); got.append(call({nr}, {args}))\n"
+    script += "os.mkdir('mark-end'); print(json.dumps(got))\n"
+    r = box.py(script, options=["-p", "open"])
+    assert r.code == 0, r.err
+    results = json.loads(r.out)
+    between, at = collections.defaultdict(list), None
+    for e in r.events:
+        if e["kind"] == "file.mkdir" and "/mark-" in e["path"]:
+            at = e["path"].rsplit("-", 1)[1]
+        elif at is not None and e["kind"] not in ("call.output",):
+            between[at].append(e)
+    wrong = []
+    for i, (name, nr, args, numbers, want) in enumerate(CALLS):
+        told = [e for e in between[str(i)] if e.get("syscall") == name]
+        others = [e for e in between[str(i)] if e.get("syscall") != name]
+        if want == "denied":
+            # the first, tenth, hundredth of a kind: one here
+            ok = [e["kind"] for e in told] == ["denied"]
+        elif want == "either":
+            ok = len(told) == 1
+        else:
+            ok = len(told) == 1 and told[0]["kind"] == "sys.call" and numbers.items() <= told[0]["args"].items() and told[0].get("error", "ok") == want == results[i]
+            if ok and name in PATHS:
+                ok = told[0]["path"] == f"{box.ws}/{PATHS[name]}"
+        if not ok or others:
+            wrong.append((name, args, want, results[i], told, others))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("how,calls", [("os.fork() or os._exit(0)", {"clone", "fork"}), ("subprocess.run(['true'])", {"vfork", "clone"}),
+                                       ("[t.start() or t.join() for t in [threading.Thread(target=print)]]", {"clone"})])
+def test_a_new_process_is_told_once_by_its_parent(box, how, calls):
+    r = box.py(f"import os, subprocess, threading\nos.mkdir('mark')\n{how}\nos.mkdir('end')")
+    kinds = [e for e in r.events if e["kind"].startswith(("file.mkdir", "sys.call"))]
+    marks = [i for i, e in enumerate(kinds) if e["kind"] == "file.mkdir"]
+    told = [e for e in kinds[marks[0]:marks[1]] if e.get("syscall") in ("clone", "fork", "vfork", "clone3") and "error" not in e]
+    assert len(told) == 1 and told[0]["syscall"] in calls and told[0]["ret"] > 1, told
+
+
+def test_libraries_that_are_mapped_to_be_run_are_named(box):
+    """The loader as the program: what it runs is told by the mapping (ESCAPES A5)."""
+    r = box.run("/lib64/ld-linux-x86-64.so.2", "/usr/bin/true")
+    mapped = [e["path"] for e in r.kinds("sys.call") if e["syscall"] == "mmap" and e["path_src"] == "kernel"]
+    assert "/usr/bin/true" in mapped, mapped
+
+
+def test_what_a_call_uses_is_told_each_second(box):
+    r = box.py("import time\nx = bytearray(64 << 20)\nend = time.monotonic() + 2.5\nwhile time.monotonic() < end: pass\nprint('y' * 1000, flush=True)")
+    told = r.kinds("call.usage")
+    assert len(told) >= 2, told
+    assert 0 < told[0]["cpu_ns"] < told[1]["cpu_ns"]
+    assert 64 << 20 <= told[1]["memory_bytes"] < 512 << 20 and told[1]["processes"] == 1
+
+
+def test_a_program_in_memory_has_the_name_of_its_memory(box):
+    r = box.py("import os\nfd = os.memfd_create('payload', 0); os.write(fd, open('/usr/bin/true', 'rb').read()); os.execve(fd, ['true'], {})")
+    assert [e["exe"] for e in r.kinds("proc.exec")][-1] == "/memfd:payload"
