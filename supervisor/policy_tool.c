@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* supervisor/policy_tool.c - `glovebox policy`: check, show, explain, import. */
+/* supervisor/policy_tool.c - `glovebox policy`: check, show, explain, import (learn.c: learn). */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "sandbox/base/path.h"
 #include "supervisor/client.h"
 #include "supervisor/command.h"
+#include "supervisor/learn.h"
 #include "supervisor/options.h"
 #include "supervisor/policy.h"
 #include "supervisor/policy_doc.h"
@@ -38,12 +39,14 @@ static int help(void)
 		"usage: glovebox policy check FILE ...\n"
 		"       glovebox policy show [NAME|FILE|SESSION]\n"
 		"       glovebox policy explain [--policy NAME|FILE] PATH|HOST|SYSCALL ...\n"
-		"       glovebox policy import --from srt|claude FILE\n\n"
+		"       glovebox policy import --from srt|claude FILE\n"
+		"       glovebox policy learn SESSION|REPORT ...\n\n"
 		"What a session may do. `check` reads a file strictly and says what is wrong, with\n"
 		"its line; `show` prints a policy whole, with all that it extends; `explain` says\n"
 		"what would happen to a path (absolute, or of the workspace), a host or a system\n"
 		"call, and which line decides it; `import` writes a policy from a neighbour's file\n"
-		"and lists what could not be carried over.\n\n");
+		"and lists what could not be carried over; `learn` writes the smallest one for what\n"
+		"the calls of a session, or of reports, were seen to do.\n\n");
 	options_help(rows, &t);
 	(void)fputs(t.at, stdout);
 	return EXIT_DONE;
@@ -454,6 +457,9 @@ int command_policy(char **argv)
 		return explain(&opt, rest + 1);
 	if (strcmp(rest[0], "import") == 0)
 		return import(&opt, rest + 1);
+	if (strcmp(rest[0], "learn") == 0)
+		return learn_policy(rest + 1);
 	return command_fail(EXIT_USAGE,
-			    "policy knows check, show, explain and import, not \"%.60s\"", rest[0]);
+			    "policy knows check, show, explain, import and learn, not \"%.60s\"",
+			    rest[0]);
 }

@@ -428,3 +428,33 @@ def test_a_denial_that_repeats_is_told_with_its_number(box):
     assert [e["count"] for e in told] == [1, 10, 100, 1000]
     assert [d["count"] for d in json.loads(report.read_text())["denials"] if d["subject"] == "/etc/shadow"] == [2500]
     assert done.stderr.count("/etc/shadow [files]") == 1
+
+
+def test_a_policy_is_learned_from_what_was_seen(box):
+    work = "import os, subprocess; open('o', 'w').close(); os.rename('o', 'p'); subprocess.run(['ls', '-l'])"
+    first = box.py(work)
+    second = box.sh("unshare -r true; cat /etc/hostname; true")
+    reports = [box.base / "report1", box.base / "report2"]
+    learned = glovebox(box, "policy", "learn", *reports).stdout
+    assert learned == glovebox(box, "policy", "learn", *reports).stdout and "left out: unshare (1)" in learned and '"/etc/hostname"' in learned
+    path = box.base / "learned.jsonc"
+    path.write_text(learned)
+    glovebox(box, "policy", "check", path)
+    # what was seen is allowed, and the file that was missed is there; what was not seen is denied
+    again = box.py(work, options=["-p", str(path)])
+    assert again.code == 0 and again.report["denials"] == [] and [c["path"] for c in again.report["changes"]] == [c["path"] for c in first.report["changes"]]
+    assert box.sh("cat /etc/hostname", options=["-p", str(path)]).code == 0
+    other = box.py("import os; os.mkdir('d')", options=["-p", str(path)])
+    assert other.code == 1 and other.denied("mkdir") and other.denied("mkdir")[0]["rule"] == "syscalls.profile"
+    # of a session on disk, and what is none
+    kept = glovebox(box, "policy", "learn", first.report["session"]).stdout
+    assert '"rename"' in kept and first.report["session"] in kept.splitlines()[0]
+    glovebox(box, "policy", "learn", "s-none", code=3)
+    assert "is no report" in glovebox(box, "policy", "learn", path, code=1).stderr
+    assert second.code == 0
+
+
+def test_nothing_is_learned_where_nobody_counted(box):
+    report = box.base / "r.json"
+    report.write_text(json.dumps({"outcome": "exited", "session": "s-x", "call": 1, "syscalls": None, "denials": []}))
+    assert "nobody counted" in glovebox(box, "policy", "learn", report, code=1).stderr

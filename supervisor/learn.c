@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * supervisor/learn.c - `glovebox policy learn`: the smallest policy for what was observed.
+ *
+ * It is made of reports: the system calls that were counted, and what was refused for want
+ * of a word in the policy. A call that was refused each time is left out, and said; the same
+ * reports give the same text.
+ */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/io.h"
+#include "supervisor/client.h"
+#include "supervisor/command.h"
+#include "supervisor/learn.h"
+#include "supervisor/place.h"
+#include "supervisor/profile.h"
+
+/* A report is as large as its change list: 200,000 entries. */
+#define REPORT_MAX (64u << 20)
+/* Calls of a session that are asked for. */
+#define CALLS_MAX 10000u
+
+struct learned {
+	uint64_t counts[WATCH_SYSCALLS], denied[WATCH_SYSCALLS];
+	cJSON *read; /* array of paths */
+	unsigned int reports;
+	char first[64], last[64]; /* names of calls, for the head */
+};
+
+/* Without these no tool starts, or none ends: what is ours before the exec, and what every
+ * program may come to. */
+static const char *const always[] = { "execve",          "exit",         "exit_group",
+				      "restart_syscall", "rt_sigreturn", "write" };
+
+static double number_of(const cJSON *json, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, key);
+
+	return cJSON_IsNumber(v) && v->valuedouble > 0 ? v->valuedouble : 0;
+}
+
+static void add_path(struct learned *l, const char *path)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, l->read)
+		if (strcmp(v->valuestring, path) == 0)
+			return;
+	cJSON_AddItemToArray(l->read, cJSON_CreateString(path));
+}
+
+static int add_report(struct learned *l, const char *text, size_t size, const char *name,
+		      struct text *why)
+{
+	cJSON *json = cJSON_ParseWithLength(text, size);
+	const cJSON *counts = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(json, "syscalls"), "counts");
+	const cJSON *denials = cJSON_GetObjectItemCaseSensitive(json, "denials");
+	const cJSON *v;
+	int r = 0;
+
+	if (!cJSON_IsObject(json) || !cJSON_GetObjectItemCaseSensitive(json, "outcome")) {
+		text_printf(why, "%s is no report (--report FILE writes one)", name);
+		r = -EINVAL;
+	} else if (!cJSON_IsObject(counts)) {
+		text_printf(
+			why,
+			"%s: nobody counted its system calls (see its \"protection\"): run it where "
+			"eBPF watches",
+			name);
+		r = -EINVAL;
+	}
+	if (r < 0)
+		counts = denials = NULL;
+	cJSON_ArrayForEach (v, counts) {
+		int nr = profile_syscall_number(v->string);
+
+		if (nr >= 0 && nr < WATCH_SYSCALLS && cJSON_IsNumber(v))
+			l->counts[nr] += (uint64_t)v->valuedouble;
+	}
+	cJSON_ArrayForEach (v, denials) {
+		const char *layer = client_text_of(v, "layer"), *rule = client_text_of(v, "rule");
+		int nr = profile_syscall_number(client_text_of(v, "syscall"));
+
+		if (strcmp(layer, "seccomp") == 0 && nr >= 0 && nr < WATCH_SYSCALLS)
+			l->denied[nr] += (uint64_t)number_of(v, "count");
+		else if (strcmp(rule, "files.read") == 0 &&
+			 client_text_of(v, "subject")[0] == '/' &&
+			 strstr(client_text_of(v, "suggest"), "files.read: ["))
+			add_path(l, client_text_of(v, "subject"));
+	}
+	if (r == 0) {
+		(void)snprintf(l->last, sizeof(l->last), "%.40s.%.0f",
+			       client_text_of(json, "session"), number_of(json, "call"));
+		if (l->reports++ == 0)
+			memcpy(l->first, l->last, sizeof(l->first));
+	}
+	cJSON_Delete(json);
+	return r;
+}
+
+static int add_file(struct learned *l, int dir, const char *path, struct text *why)
+{
+	AUTO_FD fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	AUTO_MEM char *text = fd >= 0 ? malloc(REPORT_MAX) : NULL;
+	ssize_t n = text ? io_read_full(fd, text, REPORT_MAX) : -1;
+
+	if (fd < 0)
+		return -errno;
+	if (n < 0 || n == (ssize_t)REPORT_MAX) {
+		text_printf(why, "%s cannot be read", path);
+		return -EINVAL;
+	}
+	return add_report(l, text, (size_t)n, path, why);
+}
+
+/* Of a session: those that are kept, or that its supervisor gives. */
+static int add_kept(struct learned *l, const char *name, struct text *why)
+{
+	char id[SB_ID_MAX], path[64];
+	AUTO_FD dir = -1;
+	int r = place_find_session(name, id, why);
+
+	if (r == 0)
+		r = place_open_session(id, &dir);
+	for (unsigned int n = 1; r == 0 && n < CALLS_MAX; n++) {
+		int e;
+
+		(void)snprintf(path, sizeof(path), "report/%u.json", n);
+		e = add_file(l, dir, path, why);
+		if (e == -ENOENT)
+			break;
+		r = e;
+	}
+	return r;
+}
+
+static int add_asked(struct learned *l, struct client *c, const char *name, struct text *why)
+{
+	int r = 0;
+
+	for (unsigned int n = 1; r == 0 && n < CALLS_MAX; n++) {
+		AUTO_TEXT params = { 0 };
+		AUTO_TEXT id = { 0 };
+		AUTO_TEXT none = { 0 };
+		char *result;
+
+		text_printf(&id, "%.*s.%u", (int)strcspn(name, "."), name, n);
+		client_add_member(&params, "id", id.at);
+		/* the last number is the first that there is no report of */
+		if (client_exchange(c, "call.report", params.at, -1, &result, &none) < 0)
+			break;
+		r = add_report(l, result, strlen(result), id.at, why);
+	}
+	return r;
+}
+
+static int add_one(struct learned *l, const char *name, struct text *why)
+{
+	struct client c = { .fd = -1 };
+	AUTO_TEXT none = { 0 };
+	int r;
+
+	if (strncmp(name, "s-", 2) != 0) {
+		r = add_file(l, AT_FDCWD, name, why);
+		if (r < 0 && why->len == 0) {
+			text_add_safe(why, name, strlen(name));
+			text_printf(why, ": %s; give reports, or a session", strerror(-r));
+		}
+		return r;
+	}
+	r = client_connect(name, &c, &none);
+	r = r == 0 ? add_asked(l, &c, name, why) : add_kept(l, name, why);
+	client_done(&c);
+	return r;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool is_used(const struct learned *l, int nr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+		if (nr == profile_syscall_number(always[i]))
+			return true;
+	return l->counts[nr] > l->denied[nr];
+}
+
+/* Sorted, four to a line. */
+static void print_names(const char **names, size_t count, const char *indent)
+{
+	qsort(names, count, sizeof(*names), by_name);
+	for (size_t i = 0; i < count; i++) {
+		AUTO_TEXT t = { 0 };
+
+		text_add_json(&t, names[i], strlen(names[i]));
+		(void)printf("%s%s%s", i % 4 == 0 ? indent : " ", t.at, i + 1 < count ? "," : "");
+		if (i % 4 == 3 || i + 1 == count)
+			(void)putchar('\n');
+	}
+}
+
+static void print(const struct learned *l)
+{
+	const char *names[WATCH_SYSCALLS];
+	size_t count = 0;
+	const cJSON *v;
+
+	(void)printf("// learned from %u calls (%s to %s): what was observed, and no more\n{\n"
+		     "  \"extends\": \"default\",\n",
+		     l->reports, l->first, l->last);
+	if (cJSON_GetArraySize(l->read) > 0) {
+		const char **paths = calloc((size_t)cJSON_GetArraySize(l->read), sizeof(*paths));
+
+		for (v = paths ? l->read->child : NULL; v; v = v->next)
+			paths[count++] = v->valuestring;
+		(void)puts("  \"files\": {\n    \"read\": [");
+		print_names(paths, count, "      ");
+		(void)puts("    ]\n  },");
+		free(paths);
+	}
+	count = 0;
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
+		if (is_used(l, nr))
+			names[count++] = profile_syscall_name(nr);
+	(void)puts(
+		"  \"syscalls\": {\n    \"profile\": {\n      \"defaultAction\": \"SCMP_ACT_ERRNO\",\n"
+		"      \"syscalls\": [{\n        \"action\": \"SCMP_ACT_ALLOW\",\n        \"names\": [");
+	print_names(names, count, "          ");
+	(void)puts("        ]\n      }]\n    }\n  }\n}");
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
+		if (l->denied[nr] > 0 && !is_used(l, nr))
+			(void)printf("// denied, and left out: %s (%llu)\n",
+				     profile_syscall_name(nr), (unsigned long long)l->denied[nr]);
+}
+
+int learn_policy(char **words)
+{
+	struct learned *l = calloc(1, sizeof(*l));
+	AUTO_TEXT why = { 0 };
+	int r = 0;
+
+	if (!words[0]) {
+		free(l);
+		return command_fail(EXIT_USAGE, "usage: glovebox policy learn SESSION|REPORT ...");
+	}
+	if (!l)
+		return command_fail(EXIT_FAILED, "out of memory");
+	l->read = cJSON_CreateArray();
+	for (size_t i = 0; r == 0 && words[i]; i++)
+		r = add_one(l, words[i], &why);
+	if (r == 0 && l->reports == 0) {
+		text_add(&why, "there is no report of a call that has ended");
+		r = -ENOENT;
+	}
+	if (r == 0)
+		print(l);
+	cJSON_Delete(l->read);
+	free(l);
+	return r < 0 ? command_fail(r == -ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "%s",
+				    why.at ? why.at : strerror(-r))
+		     : EXIT_DONE;
+}
