@@ -32,10 +32,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Components of one path; deeper ones are marked EVENT_F_PARTIAL. */
-#define WALK_MAX 64
-/* Where a step is verified once: as many as 4096 bytes can have, and a mount for each. */
-#define WALK_MOST 4096
+/* Names and mounts on the way up: each step is a call that the verifier walks past, some
+ * microseconds each. A deeper path is told as "partial". */
+#define WALK_MAX 256
 /* Data that may wait before the reader is woken: it wakes by itself every
  * 20 ms, and a wake-up for each record doubles its cost (WATCHING.md 2.2). */
 #define WAKE_BYTES (64 * 1024)
@@ -56,7 +55,7 @@ struct scratch {
 	struct event e;
 	char slack[EVENT_PATH_MAX]; /* a span may start at the last byte */
 	char path[2 * EVENT_PATH_MAX]; /* a walk fills it from its middle back */
-	__u64 walk_d, walk_mnt; /* where a walk is */
+	__u64 walk_d, walk_mnt, root_d, root_mnt; /* where a walk is, and where it ends */
 	__u32 off; /* in the map, so the verifier forgets it */
 	__u32 pos;
 };
@@ -255,24 +254,17 @@ static __always_inline void finish(struct scratch *s, __u32 class, bool urgent)
  * took 580 ms to load; so, about 30).
  */
 
-/* A walk from a directory entry up; what changes on the way is in the scratch, as numbers:
- * so the verifier finds each step like the one before. */
-struct walk {
-	struct scratch *s;
-	__u64 root_d, root_mnt;
-};
-
 enum { WALK_ON = 0, WALK_END = 1 };
 
-static __always_inline long walk_one(struct walk *w)
+/* A step from a directory entry up. What changes on the way is in the scratch, as numbers. */
+__noinline int walk_one(struct scratch *s)
 {
-	struct scratch *s = w->s;
 	struct dentry *d, *parent;
 	struct vfsmount *mnt;
 	const unsigned char *name;
 	__u32 off, len;
 
-	if (s->walk_d == w->root_d && s->walk_mnt == w->root_mnt)
+	if (!s || (s->walk_d == s->root_d && s->walk_mnt == s->root_mnt))
 		return WALK_END;
 	d = as_type((void *)s->walk_d, struct dentry);
 	mnt = as_type((void *)s->walk_mnt, struct vfsmount);
@@ -306,14 +298,6 @@ static __always_inline long walk_one(struct walk *w)
 	return d == parent ? WALK_END : WALK_ON;
 }
 
-static long walk_up(__u32 n, struct walk *w)
-{
-	/* the last step has nowhere to go on */
-	if (n == WALK_MOST - 1)
-		w->s->e.flags |= EVENT_F_PARTIAL;
-	return walk_one(w);
-}
-
 /*
  * add_path() - append the absolute path of `p`, as the current task sees it
  *
@@ -324,26 +308,20 @@ __noinline int add_path(struct scratch *s, __u64 path, __u32 span)
 {
 	struct fs_struct *fs = LOAD(CURRENT(), fs);
 	struct path *p = as_type((void *)path, struct path);
-	struct walk w = { .s = s };
 	__u32 n, len;
 
 	if (!s || !p)
 		return 0;
 	s->walk_d = (__u64)LOAD(p, dentry);
 	s->walk_mnt = (__u64)LOAD(p, mnt);
-	w.root_d = (__u64)LOAD(fs, root.dentry);
-	w.root_mnt = (__u64)LOAD(fs, root.mnt);
+	s->root_d = (__u64)LOAD(fs, root.dentry);
+	s->root_mnt = (__u64)LOAD(fs, root.mnt);
 	s->off = EVENT_PATH_MAX;
-	/* since 5.17, and verified once; the kernels without casts walk less far */
-	if (watch_casts) {
-		bpf_loop(WALK_MOST, walk_up, &w, 0);
-	} else {
-		for (n = 0; n < WALK_MAX; n++)
-			if (walk_one(&w) == WALK_END)
-				break;
-		if (n == WALK_MAX)
-			s->e.flags |= EVENT_F_PARTIAL;
-	}
+	for (n = 0; n < WALK_MAX; n++)
+		if (walk_one(s) == WALK_END)
+			break;
+	if (n == WALK_MAX)
+		s->e.flags |= EVENT_F_PARTIAL;
 	if (s->off == EVENT_PATH_MAX) {
 		s->off = EVENT_PATH_MAX - 1;
 		s->path[EVENT_PATH_MAX - 1] = '/';

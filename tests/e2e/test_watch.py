@@ -152,3 +152,16 @@ def test_what_a_call_uses_is_told_each_second(box):
 def test_a_program_in_memory_has_the_name_of_its_memory(box):
     r = box.py("import os\nfd = os.memfd_create('payload', 0); os.write(fd, open('/usr/bin/true', 'rb').read()); os.execve(fd, ['true'], {})")
     assert [e["exe"] for e in r.kinds("proc.exec")][-1] == "/memfd:payload"
+
+
+def test_a_deep_path_is_whole_and_a_deeper_one_says_so(box):
+    r = box.py("""
+import os
+for i in range(300):
+    if i in (60, 200, 299): os.close(os.open(f'f{i}', os.O_CREAT | os.O_WRONLY))
+    os.mkdir('d'); os.chdir('d')
+""")
+    made = {e["path"].rsplit("/f", 1)[1]: e for e in r.kinds("file.create")}
+    for depth in (60, 200):
+        assert made[str(depth)]["path"] == str(box.ws) + "/d" * depth + f"/f{depth}" and made[str(depth)]["path_src"] == "kernel"
+    assert made["299"]["path_src"] == "partial"
