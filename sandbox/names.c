@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fts.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,7 +52,7 @@ static int add(struct batch *b, const char *path, const char *slashes)
 	size_t n = strlen(path);
 	int r = 0;
 
-	/* longer than any path that can be asked for: it cannot be taken away either */
+	/* what is too long to be named lies in a directory that is told as closed */
 	if (n == 0 || n + 3 > SB_PATH_MAX)
 		return 0;
 	if (b->used + n + 3 > sizeof(b->text))
@@ -62,6 +63,19 @@ static int add(struct batch *b, const char *path, const char *slashes)
 		b->text[b->used++] = *slashes;
 	b->text[b->used++] = '\0';
 	return r;
+}
+
+/* What follows the name: nothing, or as the wire has it. A directory so deep that names in it
+ * could not be told is closed, and not gone into. */
+static const char *slashes_of(FTS *fts, FTSENT *e)
+{
+	bool is_deep = e->fts_info == FTS_D && e->fts_pathlen > SB_PATH_MAX - NAME_MAX - 8;
+
+	if (is_deep)
+		(void)fts_set(fts, e, FTS_SKIP);
+	if (is_deep || e->fts_info == FTS_DNR || e->fts_info == FTS_ERR)
+		return "//";
+	return e->fts_info == FTS_D ? "/" : "";
 }
 
 static int walk(struct batch *b)
@@ -75,10 +89,7 @@ static int walk(struct batch *b)
 	while (r == 0 && (errno = 0, e = fts_read(fts)))
 		/* "./a": relative to the workspace */
 		if (e->fts_level > 0 && e->fts_info != FTS_DP)
-			r = add(b, e->fts_path + 2,
-				e->fts_info == FTS_DNR || e->fts_info == FTS_ERR ? "//"
-				: e->fts_info == FTS_D                           ? "/"
-										 : "");
+			r = add(b, e->fts_path + 2, slashes_of(fts, e));
 	if (r == 0 && errno)
 		r = -errno;
 	if (fts)

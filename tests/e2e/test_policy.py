@@ -275,6 +275,22 @@ def test_what_the_owner_closed_is_not_opened_to_get_around_a_pattern(box):
     assert "s3cret" not in done.stdout and done.stdout.split() == ["conf", "deep", "new", "line", "plain", "sub"], done.stdout
 
 
+def test_a_name_too_deep_to_be_told_is_not_shown(box):
+    at = os.open(box.ws, os.O_RDONLY)
+    for i in range(40):    # 40 names of 200 bytes: twice as long as a path may be
+        os.mkdir("n" * 200, dir_fd=at)
+        below = os.open("n" * 200, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open(".env", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+    script = "import os\ndepth = 0\nwhile os.path.isdir('n' * 200):\n os.chdir('n' * 200); depth += 1\nprint(depth, os.listdir('.'))"
+    (box.base / "p.json").write_text(json.dumps(PATTERNS))
+    assert box.py(script).out == b"40 ['.env']\n"
+    r = box.py(script, options=["-p", str(box.base / "p.json"), "--discard"])
+    assert r.code == 0 and r.out.split()[1:] == [b"[]"] and int(r.out.split()[0]) < 20, r.out
+
+
 def test_a_plain_name_in_a_pattern_holds_for_what_does_not_exist_yet(box):
     """Made outside, while the session is open: in every directory that there was."""
     (box.ws / "a" / "b").mkdir(parents=True)
