@@ -49,7 +49,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
 		awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
-$(B)/%.bpf.o: %.bpf.c bpf/kernel.h bpf/event.h
+$(B)/%.bpf.o: %.bpf.c $(wildcard bpf/*.h)
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -O2 -g -target bpf -D__TARGET_ARCH_x86 -Wall -I. -c $< -o $@

@@ -19,7 +19,7 @@
 #include <linux/types.h>
 #endif
 
-#define EVENT_ABI 1u /* bump when a field that is already here changes */
+#define EVENT_ABI 2u /* bump when a field that is already here changes */
 
 /* Calls watched at once: one slot each in the per-call tables (DESIGN.md asks
  * for 64 running, and 256 in the memory test). */
@@ -29,9 +29,9 @@
 #define WATCH_SYSCALLS 512
 /* PATH_MAX of the kernel, NUL included. */
 #define EVENT_PATH_MAX 4096
-/* argv is cut here; the flag EVENT_F_CUT says so. */
-#define EVENT_ARGV_MAX 4096
-/* Four spans of at most a page each. */
+/* argv is sent up to here; of a longer one EVENT_F_CUT, its whole length and its hash tell. */
+#define EVENT_ARGV_MAX 8192
+/* Four spans of at most a page each, or two and argv. */
 #define EVENT_DATA_MAX 16384
 
 enum event_kind {
@@ -40,16 +40,24 @@ enum event_kind {
 	EVENT_EXIT = 2,
 	EVENT_SYSCALL = 3, /* a call of the reported set, as it returned */
 	EVENT_DENIED = 4, /* returned the errno our filter answers with */
+	EVENT_FORK = 5, /* a process or a thread was made; told by its parent */
+	EVENT_WRITE = 6, /* the first write of a burst: struct watch_burst counts the others */
+	EVENT_PULSE = 7, /* the supervisor's own: the way from the kernel to it is open */
+	EVENT_KIND_COUNT = 8,
 };
 
-/* Why a record could be lost, cheapest to lose first. */
+/* What a record is about: cheapest to lose first. */
 enum event_class {
-	EVENT_CLASS_FILE = 0,
-	EVENT_CLASS_NET = 1,
-	EVENT_CLASS_PROC = 2,
-	EVENT_CLASS_DENIED = 3,
-	EVENT_CLASS_COUNT = 4,
+	EVENT_CLASS_TRACE = 0, /* only because it was asked for */
+	EVENT_CLASS_FILE = 1,
+	EVENT_CLASS_NET = 2,
+	EVENT_CLASS_PROC = 3,
+	EVENT_CLASS_DENIED = 4, /* and connections */
+	EVENT_CLASS_COUNT = 8, /* a power of two: it is a mask */
 };
+
+/* Why it was lost. */
+enum event_loss { EVENT_LOSS_FULL, EVENT_LOSS_QUOTA, EVENT_LOSS_COUNT };
 
 enum event_flag {
 	EVENT_F_CUT = 1 << 0, /* a span was longer than its limit */
@@ -62,6 +70,12 @@ enum event_flag {
 	EVENT_F_OWN_FILTER = 1 << 7, /* the tool loaded a filter: it may answer itself */
 	EVENT_F_FOREIGN = 1 << 8, /* exit: inside an i386 or x32 call */
 	EVENT_F_NOTIFY = 1 << 9, /* by seccomp, before the call: what it returns is not known */
+	EVENT_F_TRACED = 1 << 10, /* somebody asked for this call */
+	EVENT_F_TOCTOU = 1 << 11, /* the string or the address changed while the call ran */
+	EVENT_F_READ = 1 << 12, /* an open for reading, of what another call may have written */
+	EVENT_F_THREAD = 1 << 13, /* fork: a thread, not a process */
+	EVENT_F_TWICE = 1 << 14, /* its strings were read before the call, too */
+	EVENT_F_ONLY_TRACED = 1 << 15, /* and it would not be here otherwise */
 };
 
 enum event_span {
@@ -84,22 +98,68 @@ struct event {
 	__u32 ppid; /* parent, as the call sees it; 0 outside of it */
 	__s32 nr; /* system call, -1 where there is none */
 	__s64 ret; /* exit: the kernel's exit_code */
-	__u64 args[6]; /* exit: utime_ns, stime_ns, maxrss_pages */
+	__u64 args[6]; /* of kinds that are no system call: enum event_arg */
 	__u16 len[EVENT_SPAN_COUNT];
 	char comm[16];
+	__u64 start_ns; /* when the process began, CLOCK_BOOTTIME: with host_pid its name */
+	__u64 parent_start_ns;
+	__u32 host_ppid;
+	__u32 tid; /* in the call's pid namespace */
 	char data[EVENT_DATA_MAX];
 };
 
+/* What args[] holds where it is not a system call's. */
+enum event_arg {
+	EVENT_ARG_EXIT_UTIME = 0, /* ns */
+	EVENT_ARG_EXIT_STIME = 1, /* ns */
+	EVENT_ARG_EXIT_RSS = 2, /* pages, at its highest */
+	EVENT_ARG_EXIT_INSIDE = 3, /* number + 1 of the call it died in, 0: none */
+
+	EVENT_ARG_EXEC_DEV = 0, /* of the program's file: kernel's dev_t */
+	EVENT_ARG_EXEC_INO = 1,
+	EVENT_ARG_EXEC_LENGTH = 2, /* bytes of argv, NULs included */
+	EVENT_ARG_EXEC_HASH = 3, /* of all of argv when it was cut: watch_hash_words() */
+
+	EVENT_ARG_FORK_HOST_PID = 0, /* thread group of the child */
+	EVENT_ARG_FORK_PID = 1,
+	EVENT_ARG_FORK_TID = 2,
+	EVENT_ARG_FORK_START = 3,
+	EVENT_ARG_FORK_FLAGS = 4, /* of clone(2) */
+
+	EVENT_ARG_WRITE_BURST = 0, /* index of its struct watch_burst; EVENT_NO_BURST: none */
+	EVENT_ARG_WRITE_BYTES = 1, /* of this write */
+	EVENT_ARG_WRITE_DENTRY = 2, /* the rest of struct watch_burst_key */
+	EVENT_ARG_WRITE_INODE = 3,
+	EVENT_ARG_WRITE_NAME = 4,
+
+	EVENT_ARG_PEER = 5, /* connect to a Unix socket: host pid of who listens, or 0 */
+};
+#define EVENT_NO_BURST (~0ull)
+
 #ifndef __bpf__
 #define EVENT_HEAD_SIZE offsetof(struct event, data)
-_Static_assert(EVENT_HEAD_SIZE == 128, "struct event changed size");
+_Static_assert(EVENT_HEAD_SIZE == 152, "struct event changed size");
 #endif
+
+/* The hash of argv: 64-bit FNV-1a over little-endian words of 8 bytes, the last one filled
+ * up with zeros. */
+#define WATCH_HASH_START 0xcbf29ce484222325ull
+#define WATCH_HASH_PRIME 0x100000001b3ull
+/* Pages that are hashed: what execve(2) takes at most, a quarter of an 8 MiB
+ * stack (RLIMIT_STACK(2)). */
+#define WATCH_HASH_PAGES 512
+
+enum watch_call_flag {
+	WATCH_CALL_LOSSLESS = 1 << 0, /* it is braked, so nothing of it is given up early */
+};
 
 /* What the kernel side knows of a call, found by its cgroup id. */
 struct watch_call {
 	__u64 generation;
 	__u32 slot;
 	__u32 init_pid; /* host pid of the call's init: not the tool's */
+	__u32 session; /* a number of its own: what it wrote is known by it */
+	__u32 flags; /* enum watch_call_flag */
 };
 
 /*
@@ -123,8 +183,67 @@ static inline __u32 watch_near_index(__u64 id)
 struct watch_stats {
 	__u64 seq; /* records begun */
 	__u64 dropped[EVENT_CLASS_COUNT]; /* of those, not delivered */
+	__u64 why[EVENT_LOSS_COUNT]; /* the same ones */
+	__u64 sent; /* bytes put into the ring */
 	__u64 errors_missed; /* failing calls beyond watch_errors */
+	__u64 unkept; /* calls of processes that found no room in watch_processes */
 };
+
+/* Written by user space: what it has taken out of the ring, and what it wants to see. */
+struct watch_wish {
+	__u64 taken; /* bytes */
+	__u64 trace[WATCH_SYSCALLS / 64]; /* a bit for each number that is traced */
+};
+
+/*
+ * What each process did last, and how often it did what. A process takes one of two places
+ * at its first system call; user space reads it, and gives the place back, when it has
+ * ended. Calls of a process without a place are counted for the whole call alone.
+ */
+#define WATCH_PROCESSES 1024 /* seven megabytes; 256 processes are a call's default limit */
+#define WATCH_WAYS 2
+#define WATCH_RECENT 256
+#define WATCH_PAIRS 32 /* different (number, errno) of one process; a build's have a dozen */
+struct watch_pair {
+	__u64 key; /* nr | error << 16; 0: free */
+	__u64 count;
+};
+struct watch_process {
+	__u64 tgid; /* 0: nobody. Written first by the kernel, last by user space */
+	__u64 slot;
+	__u64 generation;
+	__u64 start_ns;
+	__u64 total; /* calls; the last is recent[(total - 1) % WATCH_RECENT] */
+	__u64 pairs_missed;
+	__u64 recent[WATCH_RECENT]; /* watch_recent() */
+	__u64 counts[WATCH_SYSCALLS];
+	struct watch_pair pairs[WATCH_PAIRS];
+};
+
+/* 23 bits of the kernel's ticks (nine hours at 250 a second), 9 of number, 32 of result:
+ * reading a clock would double the cost of a counted call. */
+#define WATCH_RECENT_TICKS (1u << 23)
+static inline __u64 watch_recent(__u64 ticks, __u32 nr, __s64 ret)
+{
+	return ticks << 41 | (__u64)(nr & (WATCH_SYSCALLS - 1)) << 32 | (__u32)ret;
+}
+
+/* Writes to one file by one process, until it is quiet. Counted by the kernel side only,
+ * and given back by user space a good while after nobody can find it any more. */
+#define WATCH_BURSTS 1024 /* files that are written at once; beyond, each write is told */
+struct watch_burst {
+	__u64 ops, bytes;
+	__u64 first_ns, last_ns; /* CLOCK_BOOTTIME */
+};
+
+struct watch_burst_key {
+	__u64 dentry, inode, name; /* where the kernel holds it, and the hash of its name */
+	__u32 tgid, slot;
+};
+
+/* A bit for each name that a call of a session has written: an open for reading of one that
+ * is not here is of no interest. Names of many sessions share it. */
+#define WATCH_NAME_WORDS 8192
 
 struct watch_counts {
 	__u64 count[WATCH_SYSCALLS];
@@ -147,7 +266,7 @@ enum watch_shape_flag {
 	WATCH_OPEN = 1 << 1, /* result is an fd: report when it may write */
 	WATCH_OPEN_HOW = 1 << 2, /* flags are in a struct open_how */
 	WATCH_SOCKADDR = 1 << 3, /* argument 1 is a sockaddr, 2 its length */
-	WATCH_FD = 1 << 4, /* argument 0 is an fd: name its file */
+	WATCH_FD = 1 << 4, /* it is about the file of `fd` */
 	WATCH_ANY = 1 << 5, /* report whatever it returned */
 	WATCH_CREAT = 1 << 6, /* creat(2): always for writing */
 	WATCH_PROBE = 1 << 7, /* only failures that may be a denial */
@@ -158,6 +277,11 @@ enum watch_shape_more {
 	WATCH_FORGET = 1 << 1, /* it may have passed the address hook: no connect of it */
 	WATCH_MAP = 1 << 2, /* only memory of a file that may be run, or written to it */
 	WATCH_PROTECT = 1 << 3, /* only memory that may be run */
+	WATCH_FAILED = 1 << 4, /* only when it failed: success is told by another record */
+	WATCH_WRITE = 1 << 5, /* writes to the file of `fd` */
+	WATCH_LOCAL = 1 << 6, /* succeeded: the socket's own address, as the kernel has it */
+	WATCH_PEER = 1 << 7, /* result is a socket: who is at its other end */
+	WATCH_MSG = 1 << 8, /* argument 1 is a struct msghdr with the address */
 };
 
 struct watch_shape {
@@ -165,10 +289,11 @@ struct watch_shape {
 	__u8 event_class; /* enum event_class */
 	__u8 path; /* argument number + 1 of a path, 0: none */
 	__u8 dir; /* argument number + 1 of its directory fd */
-	__u8 path2;
+	__u8 path2; /* likewise, the second */
 	__u8 dir2;
 	__u8 open_flags; /* argument number + 1 of open flags */
-	__u8 more; /* enum watch_shape_more */
+	__u8 fd; /* argument number + 1 of an fd, 0: none */
+	__u16 more; /* enum watch_shape_more */
 	__u16 deny_errno; /* errno our filter may answer with, 0: none */
 	__u16 deny_errno2; /* a second one */
 };

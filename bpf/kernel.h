@@ -28,6 +28,7 @@ typedef int pid_t;
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
 #define BPF_MAP_TYPE_LRU_HASH 9
+#define BPF_MAP_TYPE_QUEUE 22
 #define BPF_MAP_TYPE_RINGBUF 27
 #define BPF_F_MMAPABLE (1U << 10)
 #define BPF_RB_NO_WAKEUP (1ULL << 0)
@@ -41,11 +42,16 @@ typedef int pid_t;
 #define O_CREAT 0100
 #define O_TRUNC 01000
 #define FMODE_CREATED 0x100000 /* include/linux/fs.h, since 4.19 */
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define S_IFSOCK 0140000
+#define CLONE_THREAD 0x00010000
 #define EPERM 1
 #define ENOENT 2
 #define EACCES 13
 #define EROFS 30
 #define SECCOMP_MODE_FILTER 2
+#define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
 
@@ -56,8 +62,19 @@ struct pt_regs {
 };
 
 struct qstr {
+	unsigned int hash;
 	unsigned int len;
 	const unsigned char *name;
+};
+
+struct super_block {
+	__u32 s_dev;
+};
+
+struct inode {
+	unsigned short i_mode;
+	unsigned long i_ino;
+	struct super_block *i_sb;
 };
 
 struct dentry {
@@ -83,6 +100,8 @@ struct path {
 struct file {
 	unsigned int f_mode;
 	struct path f_path;
+	struct inode *f_inode;
+	void *private_data;
 };
 
 struct fdtable {
@@ -120,6 +139,7 @@ typedef struct {
 
 struct signal_struct {
 	atomic_t live;
+	int nr_threads;
 	struct pid *pids[4];
 	unsigned long maxrss;
 	unsigned long long utime, stime;
@@ -141,6 +161,9 @@ struct task_struct {
 	int tgid;
 	unsigned long long utime, stime;
 	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	__u64 start_boottime;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
 	struct files_struct *files;
@@ -160,6 +183,41 @@ struct cgroup {
 
 struct css_set {
 	struct cgroup *dfl_cgrp;
+};
+
+struct in6_addr {
+	__u32 words[4]; /* as it is read, whatever its members are called */
+};
+
+struct sock_common {
+	unsigned short skc_family;
+	__u16 skc_num; /* host order */
+	__be16 skc_dport;
+	__be32 skc_rcv_saddr, skc_daddr;
+	struct in6_addr skc_v6_rcv_saddr, skc_v6_daddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct pid *sk_peer_pid;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct sockaddr_un {
+	unsigned short sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
 };
 
 struct linux_binprm {

@@ -12,6 +12,11 @@
  *	sys_exit, with its number and the filter's errno (WATCHING.md 2.1). At
  *	exit a path argument is resident, because the kernel has just read it.
  *
+ * Loss
+ *	A record is given up before the ring is full when it is cheap (a file, a
+ *	traced call) or its call has taken its share; never an exec, an exit, a
+ *	denial or a connection while there is room.
+ *
  * Who pays
  *	A process without a seccomp filter pays one load. Others pay a hash
  *	lookup by cgroup id. Nothing is attached while no session is open.
@@ -22,454 +27,14 @@
  *
  * Not here: what a record means, and whose fault an error was.
  */
-#include "bpf/kernel.h"
+#include "bpf/state.h"
 
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
+#include "bpf/process.h"
+#include "bpf/record.h"
 
-#include "bpf/event.h"
+#define UNIX_NAME_MAX 110 /* sizeof(struct sockaddr_un) */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* Names and mounts on the way up: each step is a call that the verifier walks past, some
- * microseconds each. A deeper path is told as "partial". */
-#define WALK_MAX 256
-/* Data that may wait before the reader is woken: it wakes by itself every
- * 20 ms, and a wake-up for each record doubles its cost (WATCHING.md 2.2). */
-#define WAKE_BYTES (64 * 1024)
-#define NAME_LIMIT 256
-/* The first four bytes of a path, as a little-endian number. */
-#define HEAD(a, b, c) ((__u32)'/' | (__u32)(a) << 8 | (__u32)(b) << 16 | (__u32)(c) << 24)
-
-/* The compiler drops a mask it can prove useless; the verifier cannot follow
- * that proof. After this the value is unknown to both. */
-#define forget(x) asm volatile("" : "+r"(x))
-
-/* A number from here on came through the x32 door; -1 (no call) plus one is 0. */
-#define X32_BIT 0x40000000ul
-
-enum scratch_use { SCRATCH_SYSCALL, SCRATCH_EXEC, SCRATCH_EXIT, SCRATCH_COUNT };
-
-struct scratch {
-	struct event e;
-	char slack[EVENT_PATH_MAX]; /* a span may start at the last byte */
-	char path[2 * EVENT_PATH_MAX]; /* a walk fills it from its middle back */
-	__u64 walk_d, walk_mnt, root_d, root_mnt; /* where a walk is, and where it ends */
-	__u32 off; /* in the map, so the verifier forgets it */
-	__u32 pos;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 * 1024 * 1024);
-} watch_ring SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, WATCH_SLOTS);
-	__type(key, __u64); /* cgroup id */
-	__type(value, struct watch_call);
-} watch_calls SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, WATCH_SLOTS);
-	__type(key, __u32);
-	__type(value, struct watch_stats);
-} watch_stats SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, WATCH_SLOTS);
-	__type(key, __u32);
-	__type(value, struct watch_counts);
-} watch_counts SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768); /* calls x (number, errno) pairs in use */
-	__type(key, struct watch_error_key);
-	__type(value, __u64);
-} watch_errors SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SCRATCH_COUNT);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} watch_scratch SEC(".maps");
-
-/* The address of a connect or bind, as the kernel copied it: family, port
- * (network order), address. From the cgroup hook to sys_exit of the thread. */
-struct kernel_addr {
-	__u16 family;
-	__u16 port;
-	__u32 addr[4];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096); /* threads inside connect or bind at once */
-	__type(key, __u64);
-	__type(value, struct kernel_addr);
-} watch_addrs SEC(".maps");
-
-const volatile struct watch_shape watch_shapes[WATCH_SYSCALLS];
-
-/* The errno with which the policy of some open session answers a call that the default
- * allows; 0: none does. Written by the supervisor; whose it was is decided there. */
-__u16 watch_denied[WATCH_SYSCALLS];
-
-/* The errnos with which a limit of ours answers; 0: none. Whose limit it was is decided
- * there, too. */
-struct watch_limit watch_limits[WATCH_SYSCALLS];
-
-/* Some open session hides names of its workspace, so a miss may be ours. */
-__u8 watch_relative;
-
-/*
- * What a number leads to may be loaded as it is where the kernel lets us say of what type it
- * is (bpf_rdonly_cast(), 6.2): a quarter of the cost of the helper that reads anything.
- * Also what the verifier would let us load directly is cast first: it looks for each load
- * from a pointer it trusts in a list of names, a millisecond each.
- */
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
-const volatile bool watch_casts;
-
-#define as_type(pointer, type)                                                          \
-	((type *)(watch_casts ? bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)) \
-			      : (pointer)))
-#define LOAD(from, member)                                               \
-	({                                                               \
-		typeof((from)->member) v_;                               \
-		if (watch_casts)                                         \
-			v_ = (from)->member;                             \
-		else                                                     \
-			bpf_core_read(&v_, sizeof(v_), &(from)->member); \
-		v_;                                                      \
-	})
-
-#define CURRENT() as_type((void *)bpf_get_current_task(), struct task_struct)
-
-struct watch_near watch_near[WATCH_NEAR];
-
-/* Of the current task. */
-static __always_inline __u64 group_of(struct task_struct *task)
-{
-	struct css_set *set;
-	struct cgroup *group;
-	struct kernfs_node *node;
-
-	if (!watch_casts)
-		return bpf_get_current_cgroup_id();
-	set = task->cgroups;
-	group = set->dfl_cgrp;
-	node = group->kn;
-	return node->id;
-}
-
-static __always_inline struct watch_call *find_call(void)
-{
-	struct task_struct *task = CURRENT();
-	__u64 id = group_of(task);
-	struct watch_near *near = &watch_near[watch_near_index(id)];
-	struct watch_call *c =
-		near->id == id ? &near->call : bpf_map_lookup_elem(&watch_calls, &id);
-
-	if (!c || c->init_pid == LOAD(task, tgid))
-		return 0;
-	return c;
-}
-
-static __always_inline int pid_inside(struct task_struct *task)
-{
-	struct signal_struct *signal = LOAD(task, signal);
-	struct pid *pid = LOAD(signal, pids[1]); /* PIDTYPE_TGID */
-	unsigned int level = LOAD(pid, level);
-	unsigned int size = bpf_core_type_size(struct upid);
-	int nr = 0;
-
-	if (!pid || !level)
-		return 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-			      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
-				      (__u64)level * size + bpf_core_field_offset(struct upid, nr));
-	return nr;
-}
-
-/* Zeroes the head and takes the record's number. The data needs no zeroing:
- * only what a span covers is sent. */
-static __always_inline struct scratch *begin(__u32 use, struct watch_call *c, __u16 kind)
-{
-	struct scratch *s = bpf_map_lookup_elem(&watch_scratch, &use);
-	struct task_struct *task = CURRENT();
-	struct watch_stats *stats;
-	__u32 slot = c->slot;
-
-	if (!s)
-		return 0;
-	stats = bpf_map_lookup_elem(&watch_stats, &slot);
-	if (!stats)
-		return 0;
-	__builtin_memset(&s->e, 0, __builtin_offsetof(struct event, data));
-	s->pos = 0;
-	s->e.kind = kind;
-	s->e.slot = slot;
-	s->e.generation = c->generation;
-	s->e.seq = __sync_fetch_and_add(&stats->seq, 1) + 1;
-	s->e.when_ns = bpf_ktime_get_boot_ns();
-	s->e.host_pid = LOAD(task, tgid);
-	s->e.pid = pid_inside(task);
-	s->e.ppid = pid_inside(LOAD(task, real_parent));
-	s->e.nr = -1;
-	/* one is ours; since 5.9 they are counted */
-	if (bpf_core_field_exists(task->seccomp.filter_count) &&
-	    LOAD(task, seccomp.filter_count.counter) > 1)
-		s->e.flags |= EVENT_F_OWN_FILTER;
-	bpf_get_current_comm(s->e.comm, sizeof(s->e.comm));
-	return s;
-}
-
-static __always_inline void finish(struct scratch *s, __u32 class, bool urgent)
-{
-	__u64 flags = BPF_RB_NO_WAKEUP;
-	__u32 slot = s->e.slot;
-	struct watch_stats *stats;
-	__u64 size = __builtin_offsetof(struct event, data) + (s->pos & (EVENT_DATA_MAX - 1));
-
-	if (urgent || bpf_ringbuf_query(&watch_ring, BPF_RB_AVAIL_DATA) >= WAKE_BYTES)
-		flags = BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_output(&watch_ring, &s->e, size, flags) == 0)
-		return;
-	stats = bpf_map_lookup_elem(&watch_stats, &slot);
-	if (stats)
-		__sync_fetch_and_add(&stats->dropped[class & (EVENT_CLASS_COUNT - 1)], 1);
-}
-
-/*
- * The functions below are global, not static: the verifier then checks each of
- * them once, and not again for every path that leads to it (static, the object
- * took 580 ms to load; so, about 30).
- */
-
-enum { WALK_ON = 0, WALK_END = 1 };
-
-/* A step from a directory entry up. What changes on the way is in the scratch, as numbers. */
-__noinline int walk_one(struct scratch *s)
-{
-	struct dentry *d, *parent;
-	struct vfsmount *mnt;
-	const unsigned char *name;
-	__u32 off, len;
-
-	if (!s || (s->walk_d == s->root_d && s->walk_mnt == s->root_mnt))
-		return WALK_END;
-	d = as_type((void *)s->walk_d, struct dentry);
-	mnt = as_type((void *)s->walk_mnt, struct vfsmount);
-	parent = LOAD(d, d_parent);
-	if (d == LOAD(mnt, mnt_root)) {
-		struct mount *m =
-			as_type((void *)s->walk_mnt - bpf_core_field_offset(struct mount, mnt),
-				struct mount);
-		struct mount *up = LOAD(m, mnt_parent);
-
-		if (up == m)
-			return WALK_END;
-		s->walk_d = (__u64)LOAD(m, mnt_mountpoint);
-		s->walk_mnt = (__u64)up + bpf_core_field_offset(struct mount, mnt);
-		return WALK_ON;
-	}
-	len = LOAD(d, d_name.len) & (NAME_LIMIT - 1);
-	name = LOAD(d, d_name.name);
-	off = s->off;
-	if (off < len + 1 || off > EVENT_PATH_MAX) {
-		s->e.flags |= EVENT_F_PARTIAL;
-		return WALK_END;
-	}
-	off = (off - len - 1) & (EVENT_PATH_MAX - 1);
-	s->path[off] = '/';
-	if (len)
-		bpf_probe_read_kernel(&s->path[(off + 1) & (2 * EVENT_PATH_MAX - 1)], len, name);
-	s->off = off;
-	s->walk_d = (__u64)parent;
-	/* of no tree: a memfd, a pipe. Its name is all there is */
-	return d == parent ? WALK_END : WALK_ON;
-}
-
-/*
- * add_path() - append the absolute path of `p`, as the current task sees it
- *
- * The walk stops at the task's own root, so a path never shows what lies
- * outside the sandbox.
- */
-__noinline int add_path(struct scratch *s, __u64 path, __u32 span)
-{
-	struct fs_struct *fs = LOAD(CURRENT(), fs);
-	struct path *p = as_type((void *)path, struct path);
-	__u32 n, len;
-
-	if (!s || !p)
-		return 0;
-	s->walk_d = (__u64)LOAD(p, dentry);
-	s->walk_mnt = (__u64)LOAD(p, mnt);
-	s->root_d = (__u64)LOAD(fs, root.dentry);
-	s->root_mnt = (__u64)LOAD(fs, root.mnt);
-	s->off = EVENT_PATH_MAX;
-	for (n = 0; n < WALK_MAX; n++)
-		if (walk_one(s) == WALK_END)
-			break;
-	if (n == WALK_MAX)
-		s->e.flags |= EVENT_F_PARTIAL;
-	if (s->off == EVENT_PATH_MAX) {
-		s->off = EVENT_PATH_MAX - 1;
-		s->path[EVENT_PATH_MAX - 1] = '/';
-	}
-	len = (EVENT_PATH_MAX - s->off) & (EVENT_PATH_MAX - 1);
-	n = s->pos;
-	if (n > EVENT_DATA_MAX - EVENT_PATH_MAX)
-		return 0;
-	bpf_probe_read_kernel(&s->e.data[n & (EVENT_DATA_MAX - 1)], len,
-			      &s->path[s->off & (EVENT_PATH_MAX - 1)]);
-	s->pos = n + len;
-	s->e.len[span & (EVENT_SPAN_COUNT - 1)] = len;
-	return 0;
-}
-
-__noinline int add_user_string(struct scratch *s, __u64 from, __u32 span)
-{
-	__u32 pos;
-	long len;
-
-	if (!s)
-		return 0;
-	pos = s->pos;
-	if (pos > EVENT_DATA_MAX - EVENT_PATH_MAX)
-		return 0;
-	len = bpf_probe_read_user_str(&s->e.data[pos & (EVENT_DATA_MAX - 1)], EVENT_PATH_MAX,
-				      (void *)from);
-	if (len <= 0) {
-		s->e.flags |= EVENT_F_FAULT;
-		return 0;
-	}
-	if (len == EVENT_PATH_MAX)
-		s->e.flags |= EVENT_F_CUT;
-	len = (len - 1) & (EVENT_PATH_MAX - 1);
-	s->pos = pos + len;
-	s->e.len[span & (EVENT_SPAN_COUNT - 1)] = len;
-	return 0;
-}
-
-__noinline int add_user_bytes(struct scratch *s, __u64 from, __u32 len, __u32 span)
-{
-	__u32 pos;
-
-	if (!s)
-		return 0;
-	pos = s->pos;
-	if (pos > EVENT_DATA_MAX - EVENT_PATH_MAX)
-		return 0;
-	if (len > EVENT_ARGV_MAX - 1) {
-		len = EVENT_ARGV_MAX - 1;
-		s->e.flags |= EVENT_F_CUT;
-	}
-	forget(len);
-	len &= EVENT_ARGV_MAX - 1;
-	if (bpf_probe_read_user(&s->e.data[pos & (EVENT_DATA_MAX - 1)], len, (void *)from)) {
-		s->e.flags |= EVENT_F_FAULT;
-		return 0;
-	}
-	s->pos = pos + len;
-	s->e.len[span & (EVENT_SPAN_COUNT - 1)] = len;
-	return 0;
-}
-
-static __always_inline struct file *file_of_fd(__s64 fd)
-{
-	struct files_struct *files = LOAD(CURRENT(), files);
-	struct fdtable *fdt = LOAD(files, fdt);
-	struct file *file = 0;
-	struct file **table;
-
-	if (fd < 0 || fd >= LOAD(fdt, max_fds))
-		return 0;
-	table = LOAD(fdt, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
-	return file;
-}
-
-__noinline int add_fd_path(struct scratch *s, __s64 fd, __u32 span)
-{
-	struct file *file = file_of_fd(fd);
-
-	if (s && file)
-		add_path(s, (__u64)file + bpf_core_field_offset(struct file, f_path), span);
-	return 0;
-}
-
-/* The directory a relative path starts from. */
-__noinline int add_base(struct scratch *s, __s64 dir, __u32 span)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-
-	if (!s)
-		return 0;
-	if ((__s32)dir == AT_FDCWD) {
-		struct fs_struct *fs = BPF_CORE_READ(task, fs);
-
-		add_path(s, (__u64)fs + bpf_core_field_offset(struct fs_struct, pwd), span);
-	} else {
-		add_fd_path(s, (__s32)dir, span);
-	}
-	return 0;
-}
-
-static __always_inline __u64 arg(struct scratch *s, __u8 number)
-{
-	switch (number) {
-	case 1:
-		return s->e.args[0];
-	case 2:
-		return s->e.args[1];
-	case 3:
-		return s->e.args[2];
-	case 4:
-		return s->e.args[3];
-	case 5:
-		return s->e.args[4];
-	case 6:
-		return s->e.args[5];
-	default:
-		return (__u64)AT_FDCWD;
-	}
-}
-
-static __always_inline void add_lexical(struct scratch *s, __u8 path, __u8 dir, __u32 span)
-{
-	__u32 before = s->pos & (EVENT_DATA_MAX - 1);
-
-	add_user_string(s, arg(s, path), span);
-	if (s->pos == before || s->e.data[before] != '/')
-		add_base(s, arg(s, dir), span + 1);
-}
-
-static __always_inline void count_error(struct watch_call *c, __u32 nr, long ret)
-{
-	struct watch_error_key key = { .slot = c->slot, .nr = nr, .error = -ret };
-	__u64 one = 1, *n = bpf_map_lookup_elem(&watch_errors, &key);
-	struct watch_stats *stats;
-
-	if (n) {
-		__sync_fetch_and_add(n, 1);
-		return;
-	}
-	if (bpf_map_update_elem(&watch_errors, &key, &one, BPF_ANY) == 0)
-		return;
-	stats = bpf_map_lookup_elem(&watch_stats, &key.slot);
-	if (stats)
-		__sync_fetch_and_add(&stats->errors_missed, 1);
-}
 
 static __always_inline void read_args(struct scratch *s, struct pt_regs *regs)
 {
@@ -481,18 +46,33 @@ static __always_inline void read_args(struct scratch *s, struct pt_regs *regs)
 	s->e.args[5] = LOAD(regs, r9);
 }
 
-static __always_inline void add_sockaddr(struct scratch *s, bool send)
+static __always_inline void add_sockaddr(struct scratch *s, __u16 more)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct kernel_addr *k = bpf_map_lookup_elem(&watch_addrs, &id);
-	__u64 from = send ? s->e.args[4] : s->e.args[1];
-	__u32 len = send ? s->e.args[5] : s->e.args[2];
+	__u64 from = s->e.args[1];
+	__u32 len = s->e.args[2];
 	__u16 family = 0;
+
+	if (more & WATCH_SEND) {
+		from = s->e.args[4];
+		len = s->e.args[5];
+	} else if (more & WATCH_MSG) {
+		/* struct msghdr begins with the address and its length */
+		bpf_probe_read_user(&len, sizeof(len), (void *)from + 8);
+		bpf_probe_read_user(&from, sizeof(from), (void *)from);
+	}
 
 	s->e.flags |= EVENT_F_ADDR;
 	bpf_probe_read_user(&family, sizeof(family), (void *)from);
 	/* of another family it belongs to an earlier call of this thread */
 	if (k && k->family == family) {
+		struct kernel_addr now = { 0 };
+
+		/* port and address, or family and port: what lies first in both */
+		if (!bpf_probe_read_user(&now, 8, (void *)from) &&
+		    (now.port != k->port || (family == AF_INET && now.addr[0] != k->addr[0])))
+			s->e.flags |= EVENT_F_TOCTOU;
 		__builtin_memcpy(s->e.data, k, sizeof(*k));
 		s->pos = sizeof(*k);
 		s->e.len[EVENT_SPAN_PATH] = sizeof(*k);
@@ -503,6 +83,92 @@ static __always_inline void add_sockaddr(struct scratch *s, bool send)
 	}
 	if (k)
 		bpf_map_delete_elem(&watch_addrs, &id);
+}
+
+static __always_inline struct sock *sock_of_fd(__s64 fd)
+{
+	__u64 file = file_of_fd(fd);
+	struct inode *inode;
+	struct socket *socket;
+
+	if (!file)
+		return 0;
+	inode = LOAD(FILE_AT(file), f_inode);
+	if ((LOAD(inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = as_type(LOAD(FILE_AT(file), private_data), struct socket);
+	return LOAD(socket, sk);
+}
+
+static __always_inline void add_unix_name(struct scratch *s, struct sock *sk)
+{
+	struct unix_sock *u = as_type((void *)sk, struct unix_sock);
+	struct unix_address *a;
+	__u32 len;
+
+	if (!bpf_core_type_exists(struct unix_sock))
+		return;
+	a = LOAD(u, addr);
+	if (!a)
+		return;
+	len = LOAD(a, len);
+	if (len > UNIX_NAME_MAX)
+		return;
+	bpf_probe_read_kernel(s->e.data, len,
+			      (char *)a + bpf_core_field_offset(struct unix_address, name));
+	s->pos = len;
+	s->e.len[EVENT_SPAN_PATH] = len;
+}
+
+/* Of a socket: its own address, or the other end's; as struct kernel_addr. */
+__noinline int add_socket(struct scratch *s, __s64 fd, bool peer)
+{
+	struct kernel_addr k = { 0 };
+	struct sock *sk = sock_of_fd(fd);
+
+	if (!s || !sk)
+		return 0;
+	s->e.flags |= EVENT_F_ADDR | EVENT_F_ADDR_K;
+	k.family = LOAD(sk, __sk_common.skc_family);
+	if (k.family == AF_UNIX && !peer) {
+		add_unix_name(s, sk);
+		return 0;
+	}
+	if (k.family == AF_INET)
+		k.addr[0] = peer ? LOAD(sk, __sk_common.skc_daddr)
+				 : LOAD(sk, __sk_common.skc_rcv_saddr);
+	if (k.family == AF_INET6)
+		bpf_probe_read_kernel(
+			k.addr, sizeof(k.addr),
+			(char *)sk +
+				(peer ? bpf_core_field_offset(struct sock, __sk_common.skc_v6_daddr)
+				      : bpf_core_field_offset(struct sock,
+							      __sk_common.skc_v6_rcv_saddr)));
+	if (k.family == AF_INET || k.family == AF_INET6)
+		k.port = peer ? LOAD(sk, __sk_common.skc_dport)
+			      : __builtin_bswap16(LOAD(sk, __sk_common.skc_num));
+	__builtin_memcpy(s->e.data, &k, sizeof(k));
+	s->pos = sizeof(k);
+	s->e.len[EVENT_SPAN_PATH] = sizeof(k);
+	return 0;
+}
+
+/* Who listens, of a Unix socket that is connected (unix(7), SO_PEERCRED). */
+__noinline int add_peer_pid(struct scratch *s, __s64 fd)
+{
+	struct sock *sk = sock_of_fd(fd);
+	struct pid *pid;
+	int nr = 0;
+
+	if (!s || !sk || LOAD(sk, __sk_common.skc_family) != AF_UNIX)
+		return 0;
+	pid = LOAD(sk, sk_peer_pid);
+	if (pid)
+		bpf_probe_read_kernel(&nr, sizeof(nr),
+				      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
+					      bpf_core_field_offset(struct upid, nr));
+	s->e.args[EVENT_ARG_PEER] = nr;
+	return 0;
 }
 
 /* An open is reported when it may write; `flags` only decide that, what was
@@ -576,20 +242,58 @@ static __always_inline bool maps_code(const volatile struct watch_shape *shape,
 	return (prot & PROT_WRITE) && (flags & MAP_SHARED) && !(flags & MAP_ANONYMOUS);
 }
 
-static __always_inline bool wanted(const volatile struct watch_shape *shape, __u32 nr,
-				   struct pt_regs *regs, long ret, bool *ret_denied,
-				   __u64 *ret_flags)
+static __always_inline bool is_traced(const struct watch_call *c, __u32 nr)
 {
-	*ret_denied = ret < 0 && ((shape->deny_errno &&
-				   (ret == -(long)shape->deny_errno ||
-				    (shape->deny_errno2 && ret == -(long)shape->deny_errno2))) ||
-				  (watch_denied[nr] && ret == -(long)watch_denied[nr]) ||
-				  ret == -(long)watch_limits[nr].error ||
-				  ret == -(long)watch_limits[nr].error2);
+	return watch_wishes[c->slot & (WATCH_SLOTS - 1)].trace[(nr >> 6) & 7] >> (nr & 63) & 1;
+}
+
+static __always_inline bool has_address(const void *msghdr)
+{
+	__u64 name = 0;
+
+	bpf_probe_read_user(&name, sizeof(name), msghdr);
+	return name != 0;
+}
+
+/* How a record of a call came about. */
+struct decision {
+	bool is_denied, is_read, is_write;
+	__u64 open_flags;
+};
+
+static __always_inline bool opened_is_wanted(struct watch_call *c,
+					     const volatile struct watch_shape *shape,
+					     struct pt_regs *regs, long ret, struct decision *d)
+{
+	__u64 file;
+
+	d->is_write = open_writes(shape, regs, &d->open_flags);
+	if (ret < 0)
+		return ret == -EACCES || ret == -EPERM || ret == -EROFS;
+	if (d->is_write)
+		return true;
+	file = file_of_fd(ret);
+	d->is_read = file && is_written_name(bit_of_file(c->session, FILE_AT(file)));
+	return d->is_read;
+}
+
+static __always_inline bool wanted(struct watch_call *c, const volatile struct watch_shape *shape,
+				   __u32 nr, struct pt_regs *regs, long ret, struct decision *d)
+{
+	d->is_denied = ret < 0 && ((shape->deny_errno &&
+				    (ret == -(long)shape->deny_errno ||
+				     (shape->deny_errno2 && ret == -(long)shape->deny_errno2))) ||
+				   (watch_denied[nr] && ret == -(long)watch_denied[nr]) ||
+				   ret == -(long)watch_limits[nr].error ||
+				   ret == -(long)watch_limits[nr].error2);
 	if (shape->more & WATCH_SEND)
 		return LOAD(regs, r8) != 0;
-	if (*ret_denied)
+	if (shape->more & WATCH_MSG)
+		return has_address((void *)LOAD(regs, si));
+	if (d->is_denied)
 		return true;
+	if ((shape->more & WATCH_FAILED) && ret >= 0)
+		return false;
 	if (shape->more & (WATCH_MAP | WATCH_PROTECT))
 		return maps_code(shape, regs);
 	if (shape->flags & WATCH_ANY)
@@ -600,108 +304,333 @@ static __always_inline bool wanted(const volatile struct watch_shape *shape, __u
 		return (shape->flags & (WATCH_OPEN | WATCH_PROBE)) && may_be_hidden(shape, regs);
 	if (shape->flags & WATCH_PROBE)
 		return ret == -EACCES; /* a cover of ours, or the file's own mode */
-	if (shape->flags & WATCH_OPEN) {
-		bool writes = open_writes(shape, regs, ret_flags);
-
-		if (ret >= 0)
-			return writes;
-		return ret == -EACCES || ret == -EPERM || ret == -EROFS;
-	}
+	if (shape->flags & WATCH_OPEN)
+		return opened_is_wanted(c, shape, regs, ret, d);
 	return ret >= 0 || ret == -EACCES || ret == -EPERM || ret == -EROFS;
 }
 
-static __always_inline void fill_open(struct scratch *s, const volatile struct watch_shape *shape,
-				      long ret, __u64 flags)
+static __always_inline void fill_open(struct scratch *s, struct watch_call *c,
+				      const volatile struct watch_shape *shape, long ret,
+				      const struct decision *d)
 {
-	struct file *file = ret >= 0 ? file_of_fd(ret) : 0;
+	__u64 file = ret >= 0 ? file_of_fd(ret) : 0;
 
 	if (file) {
 		s->e.flags |= EVENT_F_KERNEL;
-		if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+		if (LOAD(FILE_AT(file), f_mode) & FMODE_CREATED)
 			s->e.flags |= EVENT_F_CREATED;
-		add_path(s, (__u64)file + bpf_core_field_offset(struct file, f_path),
-			 EVENT_SPAN_PATH);
+		if (d->is_read)
+			s->e.flags |= EVENT_F_READ;
+		if (d->is_write)
+			mark_name(bit_of_file(c->session, FILE_AT(file)));
+		add_path(s, file + bpf_core_field_offset(struct file, f_path), EVENT_SPAN_PATH);
 	} else {
 		add_lexical(s, shape->path, shape->dir, EVENT_SPAN_PATH);
 	}
-	s->e.args[5] = flags; /* no open has a sixth argument */
+	s->e.args[5] = d->open_flags; /* no open has a sixth argument */
 }
 
-static __always_inline void report_syscall(struct watch_call *c, struct pt_regs *regs, __u32 nr,
-					   long ret)
+/* The strings are read again after the call: whether they are what they were. */
+static __always_inline void compare_twice(struct scratch *s,
+					  const volatile struct watch_shape *shape)
 {
-	const volatile struct watch_shape *shape = &watch_shapes[nr];
-	struct scratch *s;
-	bool denied;
-	__u64 flags = 0;
+	__u64 id = bpf_get_current_pid_tgid();
+	struct twice *t = bpf_map_lookup_elem(&watch_twice, &id);
 
-	if (!wanted(shape, nr, regs, ret, &denied, &flags)) {
+	if (!t || t->nr != (__u64)s->e.nr)
+		return;
+	hash_string(s, arg(s, shape->path));
+	/* 0: it was not to be read then, before the kernel had looked at it */
+	if (t->first && s->hash) {
+		s->e.flags |= EVENT_F_TWICE;
+		if (t->first != s->hash)
+			s->e.flags |= EVENT_F_TOCTOU;
+	}
+	if (shape->path2) {
+		hash_string(s, arg(s, shape->path2));
+		if (t->second && s->hash && t->second != s->hash)
+			s->e.flags |= EVENT_F_TOCTOU;
+	}
+	bpf_map_delete_elem(&watch_twice, &id);
+}
+
+static __always_inline void fill(struct scratch *s, struct watch_call *c,
+				 const volatile struct watch_shape *shape, long ret,
+				 const struct decision *d)
+{
+	if (watch_enters && shape->path)
+		compare_twice(s, shape);
+	if (shape->flags & WATCH_OPEN) {
+		fill_open(s, c, shape, ret, d);
+	} else if ((shape->more & WATCH_LOCAL) && ret >= 0) {
+		add_socket(s, (__s32)s->e.args[0], false);
+	} else if ((shape->more & WATCH_PEER) && ret >= 0) {
+		add_socket(s, ret, true);
+	} else if (shape->flags & WATCH_SOCKADDR) {
+		add_sockaddr(s, shape->more);
+		s->e.args[EVENT_ARG_PEER] = 0;
+		if (ret >= 0 && !(shape->more & (WATCH_SEND | WATCH_MSG)))
+			add_peer_pid(s, (__s32)s->e.args[0]);
+	} else if (shape->fd) {
+		s->e.flags |= EVENT_F_KERNEL;
+		if (!(shape->more & WATCH_MAP) || !(s->e.args[3] & MAP_ANONYMOUS))
+			add_fd_path(s, (__s32)arg(s, shape->fd), EVENT_SPAN_PATH);
+	} else if (shape->path) {
+		add_lexical(s, shape->path, shape->dir, EVENT_SPAN_PATH);
+		if (shape->path2) {
+			__u32 start;
+
+			add_lexical(s, shape->path2, shape->dir2, EVENT_SPAN_PATH2);
+			start = s->e.len[EVENT_SPAN_PATH] + s->e.len[EVENT_SPAN_BASE];
+			if (ret >= 0)
+				mark_path(s, start, s->e.len[EVENT_SPAN_PATH2], c->session);
+		}
+	}
+}
+
+static __always_inline struct pt_regs *current_regs(void)
+{
+	return as_type((void *)bpf_task_pt_regs(bpf_get_current_task_btf()), struct pt_regs);
+}
+
+__noinline int report_syscall(struct watch_call *c, __u32 nr, long ret)
+{
+	struct pt_regs *regs = current_regs();
+	const volatile struct watch_shape *shape = &watch_shapes[nr & (WATCH_SYSCALLS - 1)];
+	struct decision d = { 0 };
+	__u32 class = shape->event_class;
+	bool is_wanted, traced;
+	struct scratch *s;
+
+	if (!c)
+		return 0;
+	nr &= WATCH_SYSCALLS - 1;
+	traced = is_traced(c, nr);
+	is_wanted = wanted(c, shape, nr, regs, ret, &d);
+	if (!is_wanted && !traced) {
 		if (shape->more & WATCH_FORGET) {
 			__u64 id = bpf_get_current_pid_tgid();
 
 			bpf_map_delete_elem(&watch_addrs, &id);
 		}
-		return;
+		return 0;
 	}
-	s = begin(SCRATCH_SYSCALL, c, denied ? EVENT_DENIED : EVENT_SYSCALL);
+	s = begin(SCRATCH_SYSCALL, c, d.is_denied ? EVENT_DENIED : EVENT_SYSCALL);
 	if (!s)
-		return;
+		return 0;
+	if (traced)
+		s->e.flags |= EVENT_F_TRACED;
+	if (!is_wanted) {
+		s->e.flags |= EVENT_F_ONLY_TRACED;
+		class = EVENT_CLASS_TRACE;
+	}
 	s->e.nr = nr;
 	s->e.ret = ret;
 	read_args(s, regs);
-	if (shape->flags & WATCH_OPEN) {
-		fill_open(s, shape, ret, flags);
-	} else if (shape->flags & WATCH_SOCKADDR) {
-		add_sockaddr(s, shape->more & WATCH_SEND);
-	} else if (shape->flags & WATCH_FD) {
-		s->e.flags |= EVENT_F_KERNEL;
-		add_fd_path(s, (__s32)s->e.args[0], EVENT_SPAN_PATH);
-	} else if (shape->more & WATCH_MAP) {
-		s->e.flags |= EVENT_F_KERNEL;
-		if (!(s->e.args[3] & MAP_ANONYMOUS))
-			add_fd_path(s, (__s32)s->e.args[4], EVENT_SPAN_PATH);
-	} else if (shape->path) {
-		add_lexical(s, shape->path, shape->dir, EVENT_SPAN_PATH);
-		if (shape->path2)
-			add_lexical(s, shape->path2, shape->dir2, EVENT_SPAN_PATH2);
+	fill(s, c, shape, ret, &d);
+	finish(s, c->flags, d.is_denied ? EVENT_CLASS_DENIED : class, d.is_denied);
+	return 0;
+}
+
+/* --- writes --------------------------------------------------------------------- */
+
+static __always_inline void begin_burst(struct watch_call *c, __u64 file,
+					struct watch_burst_key *key, __u32 nr, long bytes)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct watch_burst *b = 0;
+	struct scratch *s;
+	__u32 at;
+
+	if (bpf_map_pop_elem(&watch_burst_free, &at) == 0)
+		b = bpf_map_lookup_elem(&watch_bursts, &at);
+	s = begin(SCRATCH_SYSCALL, c, EVENT_WRITE);
+	if (!s)
+		return;
+	s->e.nr = nr;
+	s->e.ret = bytes;
+	s->e.flags |= EVENT_F_KERNEL;
+	s->e.args[EVENT_ARG_WRITE_BURST] = EVENT_NO_BURST;
+	s->e.args[EVENT_ARG_WRITE_BYTES] = bytes;
+	s->e.args[EVENT_ARG_WRITE_DENTRY] = key->dentry;
+	s->e.args[EVENT_ARG_WRITE_INODE] = key->inode;
+	s->e.args[EVENT_ARG_WRITE_NAME] = key->name;
+	if (b) {
+		b->ops = 1;
+		b->bytes = bytes;
+		b->first_ns = b->last_ns = now;
+		if (bpf_map_update_elem(&watch_burst_index, key, &at, BPF_ANY) == 0)
+			s->e.args[EVENT_ARG_WRITE_BURST] = at;
+		else
+			bpf_map_push_elem(&watch_burst_free, &at, BPF_ANY);
 	}
-	finish(s, denied ? EVENT_CLASS_DENIED : shape->event_class, denied);
+	add_path(s, file + bpf_core_field_offset(struct file, f_path), EVENT_SPAN_PATH);
+	/* lost: user space does not know of it, so the next write begins again */
+	if (!finish(s, c->flags, EVENT_CLASS_FILE, false) &&
+	    s->e.args[EVENT_ARG_WRITE_BURST] != EVENT_NO_BURST) {
+		bpf_map_delete_elem(&watch_burst_index, key);
+		bpf_map_push_elem(&watch_burst_free, &at, BPF_ANY);
+	}
+}
+
+__noinline int count_write(struct watch_call *c, __u64 fd, __u32 nr, long bytes)
+{
+	__u64 file = file_of_fd((__s32)fd);
+	struct watch_burst_key key = { 0 };
+	struct watch_burst *b;
+	struct dentry *dentry;
+	struct inode *inode;
+	__u32 *at;
+
+	if (!c || !file)
+		return 0;
+	key.slot = c->slot;
+	inode = LOAD(FILE_AT(file), f_inode);
+	if ((LOAD(inode, i_mode) & S_IFMT) != S_IFREG)
+		return 0;
+	dentry = LOAD(FILE_AT(file), f_path.dentry);
+	key.dentry = (__u64)dentry;
+	key.inode = (__u64)inode;
+	key.name = (__u64)LOAD(dentry, d_name.hash) << 32 | LOAD(dentry, d_name.len);
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	at = bpf_map_lookup_elem(&watch_burst_index, &key);
+	if (!at) {
+		begin_burst(c, file, &key, nr, bytes);
+		return 0;
+	}
+	b = bpf_map_lookup_elem(&watch_bursts, at);
+	if (!b)
+		return 0;
+	__sync_fetch_and_add(&b->ops, 1);
+	__sync_fetch_and_add(&b->bytes, bytes);
+	b->last_ns = bpf_ktime_get_boot_ns();
+	return 0;
+}
+
+/* --- the programs ---------------------------------------------------------------- */
+
+/* The supervisor asks whether what is seen here still reaches it. */
+static __always_inline void answer_pulse(struct task_struct *task)
+{
+	__u32 use = SCRATCH_SYSCALL;
+	struct scratch *s;
+
+	if (!watch_pulse || LOAD(task, tgid) != watch_pulse_tgid)
+		return;
+	s = bpf_map_lookup_elem(&watch_scratch, &use);
+	if (!s)
+		return;
+	__builtin_memset(&s->e, 0, __builtin_offsetof(struct event, data));
+	s->e.kind = EVENT_PULSE;
+	s->e.seq = watch_pulse;
+	watch_pulse = 0;
+	bpf_ringbuf_output(&watch_ring, &s->e, __builtin_offsetof(struct event, data),
+			   BPF_RB_FORCE_WAKEUP);
+}
+
+/* Whether `nr` is a number of ours: the filter kills what enters through the i386 or the
+ * x32 door; its numbers mean other calls, and the death is told by SIGSYS at exit. */
+static __always_inline bool is_native(struct task_struct *task, __s64 nr)
+{
+	return nr >= 0 && !(nr & X32_BIT) && !(LOAD(task, thread_info.status) & TS_COMPAT);
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *trusted, long ret)
 {
-	struct pt_regs *regs = as_type(trusted, struct pt_regs);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
-	struct watch_counts *counts;
+	const volatile struct watch_shape *shape;
+	struct pt_regs *regs;
 	struct watch_call *c;
 	__s64 nr;
-	__u32 slot;
 
 	if (task->seccomp.mode != SECCOMP_MODE_FILTER)
 		return 0;
+	task = CURRENT();
 	c = find_call();
-	if (!c)
+	if (!c) {
+		answer_pulse(task);
 		return 0;
+	}
+	regs = as_type(trusted, struct pt_regs);
 	nr = (__s64)LOAD(regs, orig_ax);
-	if (nr < 0)
-		return 0;
-	/* the filter kills what enters through the i386 or the x32 door; its
-	 * numbers mean other calls, and the death is told by SIGSYS at exit */
-	if ((task->thread_info.status & TS_COMPAT) || (nr & 0x40000000))
+	if (!is_native(task, nr))
 		return 0;
 	if (nr >= WATCH_SYSCALLS)
 		nr = WATCH_SYSCALLS - 1;
-	slot = c->slot;
-	counts = bpf_map_lookup_elem(&watch_counts, &slot);
-	if (!counts)
-		return 0;
 	nr &= WATCH_SYSCALLS - 1;
-	counts->count[nr]++;
-	if (ret < 0 && ret >= -4095)
-		count_error(c, nr, ret);
-	report_syscall(c, regs, nr, ret);
+	count_call(c, task, nr, ret);
+	shape = &watch_shapes[nr];
+	if (ret > 0 && (shape->more & WATCH_WRITE))
+		count_write(c, shape->fd == 3 ? LOAD(regs, dx) : LOAD(regs, di), nr, ret);
+	/* most calls are of no shape, and no limit and no policy answers them */
+	if (shape->flags || shape->more || ret < 0 || is_traced(c, nr))
+		report_syscall(c, nr, ret);
 	return 0;
+}
+
+/* Attached only where somebody wants strings compared: every process of the machine pays. */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_sys_enter, struct pt_regs *trusted, long nr)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	const volatile struct watch_shape *shape;
+	__u32 use = SCRATCH_ENTER;
+	struct scratch *s;
+	struct twice t = { .nr = nr };
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (task->seccomp.mode != SECCOMP_MODE_FILTER || nr < 0 || nr >= WATCH_SYSCALLS)
+		return 0;
+	shape = &watch_shapes[nr & (WATCH_SYSCALLS - 1)];
+	if (!shape->path || !is_native(CURRENT(), nr) || !find_call())
+		return 0;
+	s = bpf_map_lookup_elem(&watch_scratch, &use);
+	if (!s)
+		return 0;
+	read_args(s, as_type(trusted, struct pt_regs));
+	hash_string(s, arg(s, shape->path));
+	t.first = s->hash;
+	if (shape->path2) {
+		hash_string(s, arg(s, shape->path2));
+		t.second = s->hash;
+	}
+	bpf_map_update_elem(&watch_twice, &id, &t, BPF_ANY);
+	return 0;
+}
+
+SEC("tp_btf/task_newtask")
+int BPF_PROG(on_fork, struct task_struct *trusted, unsigned long clone_flags)
+{
+	struct watch_call *c = find_call();
+	struct task_struct *child = as_type(trusted, struct task_struct), *leader;
+	struct scratch *s;
+
+	if (!c)
+		return 0;
+	s = begin(SCRATCH_FORK, c, EVENT_FORK);
+	if (!s)
+		return 0;
+	leader = LOAD(child, group_leader);
+	s->e.args[EVENT_ARG_FORK_HOST_PID] = LOAD(child, tgid);
+	s->e.args[EVENT_ARG_FORK_PID] = pid_inside(child);
+	s->e.args[EVENT_ARG_FORK_TID] = number_inside(LOAD(child, thread_pid));
+	s->e.args[EVENT_ARG_FORK_START] = LOAD(leader, start_boottime);
+	s->e.args[EVENT_ARG_FORK_FLAGS] = clone_flags;
+	if (clone_flags & CLONE_THREAD)
+		s->e.flags |= EVENT_F_THREAD;
+	finish(s, c->flags, EVENT_CLASS_PROC, false);
+	return 0;
+}
+
+static __always_inline void add_exe(struct scratch *s, __u64 exe)
+{
+	struct inode *inode = LOAD(FILE_AT(exe), f_inode);
+	struct super_block *sb = LOAD(inode, i_sb);
+
+	s->e.args[EVENT_ARG_EXEC_DEV] = LOAD(sb, s_dev);
+	s->e.args[EVENT_ARG_EXEC_INO] = LOAD(inode, i_ino);
+	add_path(s, exe + bpf_core_field_offset(struct file, f_path), EVENT_SPAN_PATH);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -710,10 +639,10 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct watch_call *c = find_call();
 	struct mm_struct *mm;
-	struct file *exe;
+	__u64 exe;
 	struct fs_struct *fs;
 	struct scratch *s;
-	__u64 start, end;
+	__u64 start, length;
 
 	if (!c)
 		return 0;
@@ -721,49 +650,60 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	if (!s)
 		return 0;
 	mm = BPF_CORE_READ(task, mm);
-	exe = BPF_CORE_READ(mm, exe_file);
+	exe = (__u64)BPF_CORE_READ(mm, exe_file);
 	fs = BPF_CORE_READ(task, fs);
 	start = BPF_CORE_READ(mm, arg_start);
-	end = BPF_CORE_READ(mm, arg_end);
+	length = BPF_CORE_READ(mm, arg_end) - start;
 	s->e.flags |= EVENT_F_KERNEL;
+	s->e.args[EVENT_ARG_EXEC_LENGTH] = length;
 	if (exe)
-		add_path(s, (__u64)exe + bpf_core_field_offset(struct file, f_path),
-			 EVENT_SPAN_PATH);
+		add_exe(s, exe);
 	add_path(s, (__u64)fs + bpf_core_field_offset(struct fs_struct, pwd), EVENT_SPAN_BASE);
-	if (end > start)
-		add_user_bytes(s, start,
-			       end - start > EVENT_ARGV_MAX ? EVENT_ARGV_MAX : (__u32)(end - start),
+	if (length > EVENT_ARGV_MAX - 1) {
+		hash_user(s, start, length);
+		s->e.args[EVENT_ARG_EXEC_HASH] = s->hash;
+	}
+	if (length > 0)
+		add_user_bytes(s, start, length > EVENT_ARGV_MAX ? EVENT_ARGV_MAX : (__u32)length,
 			       EVENT_SPAN_PATH2);
-	finish(s, EVENT_CLASS_PROC, true);
+	finish(s, c->flags, EVENT_CLASS_PROC, true);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *p)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = CURRENT();
 	struct watch_call *c = find_call();
 	struct signal_struct *sig;
 	struct pt_regs *regs;
+	struct mm_struct *mm;
 	struct scratch *s;
+	__u64 inside;
 
+	if (!c)
+		return 0;
+	sig = LOAD(task, signal);
 	/* the last thread of the group speaks for it */
-	if (!c || BPF_CORE_READ(task, signal, live.counter) != 0)
+	if (LOAD(sig, live.counter) != 0)
 		return 0;
 	s = begin(SCRATCH_EXIT, c, EVENT_EXIT);
 	if (!s)
 		return 0;
 	/* killed inside a call: the marks of its door are still there */
-	regs = as_type((void *)bpf_task_pt_regs(bpf_get_current_task_btf()), struct pt_regs);
-	if ((BPF_CORE_READ(task, thread_info.status) & TS_COMPAT) ||
-	    (LOAD(regs, orig_ax) + 1 > X32_BIT))
+	regs = current_regs();
+	inside = LOAD(regs, orig_ax) + 1;
+	if ((LOAD(task, thread_info.status) & TS_COMPAT) || inside > X32_BIT)
 		s->e.flags |= EVENT_F_FOREIGN;
-	sig = BPF_CORE_READ(task, signal);
-	s->e.ret = BPF_CORE_READ(task, exit_code);
-	s->e.args[0] = BPF_CORE_READ(task, utime) + BPF_CORE_READ(sig, utime);
-	s->e.args[1] = BPF_CORE_READ(task, stime) + BPF_CORE_READ(sig, stime);
-	s->e.args[2] = BPF_CORE_READ(task, mm, hiwater_rss);
-	finish(s, EVENT_CLASS_PROC, true);
+	else if (inside <= WATCH_SYSCALLS)
+		s->e.args[EVENT_ARG_EXIT_INSIDE] = inside;
+	mm = LOAD(task, mm);
+	s->e.ret = LOAD(task, exit_code);
+	s->e.args[EVENT_ARG_EXIT_UTIME] = LOAD(task, utime) + LOAD(sig, utime);
+	s->e.args[EVENT_ARG_EXIT_STIME] = LOAD(task, stime) + LOAD(sig, stime);
+	if (mm)
+		s->e.args[EVENT_ARG_EXIT_RSS] = LOAD(mm, hiwater_rss);
+	finish(s, c->flags, EVENT_CLASS_PROC, true);
 	return 0;
 }
 

@@ -32,7 +32,8 @@ static bool is_asked(int nr)
 	if (strcmp(name, "execve") == 0 || strcmp(name, "execveat") == 0)
 		return true;
 	return row && strcmp(row->kind, "sys.call") != 0 &&
-	       (row->shape.flags & SYSCALLS_REPORTED & ~WATCH_PROBE) && !row->shape.more;
+	       (row->shape.flags & SYSCALLS_REPORTED & ~WATCH_PROBE) &&
+	       (!row->shape.more || strcmp(name, "bind") == 0);
 }
 
 static size_t emit_front(struct sock_filter *f)

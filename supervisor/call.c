@@ -35,6 +35,7 @@
 #include "supervisor/call_inner.h"
 #include "supervisor/leaf.h"
 #include "supervisor/session.h"
+#include "supervisor/watchdog.h"
 
 /* What is not seen at once is looked at from the loop, this often. */
 #define LOOK_AGAIN_US 500u
@@ -504,9 +505,10 @@ void call_finish(struct call *c)
 	c->input = NULL;
 	c->cpu_used_ns = leaf_cpu_ns(c);
 	if (c->monitor) {
-		monitor_drain(c->monitor);
+		c->totals.drain_error = monitor_drain(c->monitor);
 		monitor_unwatch(c->monitor, c->slot, &c->totals);
 		c->monitor = NULL;
+		watchdog_check_totals(c);
 	}
 	if (c->notify) {
 		c->totals.emitted = c->totals.delivered = notify_unwatch(c->notify, c->slot);

@@ -71,6 +71,7 @@ extern const char *const call_outcome_names[CALL_OUTCOME_COUNT];
 enum call_pause_reason {
 	CALL_PAUSE_OPERATOR = 1 << 0,
 	CALL_PAUSE_SESSION = 1 << 1,
+	CALL_PAUSE_BLIND = 1 << 2, /* it cannot be watched any more; an operator may let it go on */
 };
 
 struct session;
@@ -110,6 +111,7 @@ struct call_request {
 	char *cwd; /* inside; NULL: the workspace */
 	char **env; /* "NAME=VALUE", ends with NULL; or NULL */
 	char *agent_call_id, *step; /* the agent's own words, or NULL */
+	char *trace; /* calls told whole, besides the policy's; or NULL */
 	struct text input; /* written to standard input first */
 	bool keeps_input; /* call.input may add to it */
 	bool is_tty;
@@ -152,6 +154,9 @@ struct call {
 	uint64_t cgroup_id;
 	uint32_t in_force;
 	uint32_t slot; /* of the monitor */
+	struct brake brake; /* of a lossless call; fd -1: it has none */
+	struct trace_set trace; /* calls told whole */
+	bool is_blind; /* its monitor failed; told, and done about it what the policy says */
 	struct monitor *monitor; /* that watches it; NULL: nothing does */
 	struct notify *notify; /* in its place; NULL: it does not */
 
@@ -228,6 +233,9 @@ int call_signal(struct call *c, int signal);
 /* Adds to the standard input of the tool; closes it after that when told to. 0,
  * -EPIPE (closed already) or -ENOBUFS (the tool does not read). */
 int call_input(struct call *c, const char *data, size_t size, bool close);
+
+/* Which system calls are told whole, from now on. -EOPNOTSUPP: nothing counts them here. */
+int call_trace(struct call *c, const struct trace_set *set, const char *words, const char *by);
 
 /* A new size of its terminal. 0, -ENOTTY, or -errno. */
 int call_resize(struct call *c, unsigned short rows, unsigned short columns);

@@ -54,6 +54,7 @@ int command_approvals(char **argv);
 int command_approve(char **argv);
 int command_deny(char **argv);
 int command_steer(char **argv);
+int command_trace(char **argv);
 int command_doctor(char **argv);
 int command_version(char **argv);
 

@@ -141,10 +141,8 @@ static const char *const listed_to_ask[] = { "process_vm_readv", "readlink", "op
 
 /* What a holder of map fds may do with them; no command loads or attaches. */
 static const int bpf_commands[] = {
-	BPF_MAP_LOOKUP_ELEM,
-	BPF_MAP_UPDATE_ELEM,
-	BPF_MAP_DELETE_ELEM,
-	BPF_MAP_GET_NEXT_KEY,
+	BPF_OBJ_GET_INFO_BY_FD, /* whether a link is still attached */
+	BPF_MAP_LOOKUP_ELEM,    BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
 };
 
 int confine_syscalls(void)

@@ -11,14 +11,18 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "sandbox/base/fd.h"
 #include "supervisor/profile.h"
 #include "supervisor/syscalls.h"
+#include "supervisor/trace.h"
 
 struct span {
 	const char *at;
@@ -32,7 +36,7 @@ bool decode_is_sound(const void *record, size_t size)
 
 	if (size < EVENT_HEAD_SIZE || size > sizeof(struct event))
 		return false;
-	if (e->kind == EVENT_NONE || e->kind > EVENT_DENIED || e->slot >= WATCH_SLOTS)
+	if (e->kind == EVENT_NONE || e->kind >= EVENT_KIND_COUNT || e->slot >= WATCH_SLOTS)
 		return false;
 	for (int i = 0; i < EVENT_SPAN_COUNT; i++)
 		sum += e->len[i];
@@ -101,6 +105,12 @@ static struct text *begin(const struct event *e, const struct decode_target *to,
 	text_printf(t, ",\"pid\":%u,\"ppid\":%u,\"host_pid\":%u,\"comm\":", e->pid, e->ppid,
 		    e->host_pid);
 	text_add_json(t, e->comm, strnlen(e->comm, sizeof(e->comm)));
+	if (e->tid != 0 && e->tid != e->pid)
+		text_printf(t, ",\"tid\":%u", e->tid);
+	if (e->start_ns != 0) {
+		text_add(t, ",\"exec_id\":");
+		tally_add_id(t, &(struct tally_id){ e->host_pid, e->start_ns });
+	}
 	/* a filter of its own may answer a call that never ran */
 	if (e->flags & EVENT_F_OWN_FILTER)
 		text_add(t, ",\"own_filter\":true");
@@ -206,6 +216,64 @@ static void emit_denied(const struct event *e, const struct decode_target *to, c
 	denial_done(&kept);
 }
 
+static void add_parent(struct text *t, const struct event *e, const struct decode_target *to)
+{
+	struct tally_id parent;
+
+	if (e->start_ns == 0 || !tally_parent(to->tally, e, &parent))
+		return;
+	text_add(t, ",\"parent_exec_id\":");
+	tally_add_id(t, &parent);
+}
+
+/* Which file it is, and what of argv did not fit. */
+static void add_exe_details(struct text *t, const struct event *e)
+{
+	/* the kernel's dev_t: 12 bits and 20 (include/linux/kdev_t.h) */
+	unsigned int dev = (unsigned int)e->args[EVENT_ARG_EXEC_DEV];
+
+	if (e->args[EVENT_ARG_EXEC_INO] != 0)
+		text_printf(t, ",\"exe_dev\":\"%u:%u\",\"exe_ino\":%llu", dev >> 20, dev & 0xfffff,
+			    (unsigned long long)e->args[EVENT_ARG_EXEC_INO]);
+	if (!(e->flags & EVENT_F_CUT))
+		return;
+	text_add(t, ",\"argv_cut\":true");
+	if (e->args[EVENT_ARG_EXEC_HASH] != 0)
+		text_printf(t, ",\"argv_bytes\":%llu,\"argv_hash\":\"fnv1a64w:%016llx\"",
+			    (unsigned long long)e->args[EVENT_ARG_EXEC_LENGTH],
+			    (unsigned long long)e->args[EVENT_ARG_EXEC_HASH]);
+}
+
+static void tell_influence(const struct event *e, const struct decode_target *to, const char *how,
+			   const char *what, size_t len, uint32_t from)
+{
+	struct text *t, *h;
+
+	if (from == 0 || from == to->call.number ||
+	    !tally_is_first(to->tally, what, len, (uint64_t)from << 8 | (unsigned char)how[0]))
+		return;
+	t = begin(e, to, "influence");
+	text_printf(t, ",\"how\":\"%s\",\"from_call\":%u,\"%s\":", how, from,
+		    strcmp(how, "connect") == 0 && what[0] != '/' ? "addr" : "path");
+	text_add_json(t, what, len);
+	h = human(to, STREAM_ALL, e, "influence");
+	if (h) {
+		text_printf(h, "%s of call %u: ", how, from);
+		text_add_safe(h, what, len);
+		text_add(h, "\n");
+	}
+	stream_end(to->stream);
+	to->tally->influences++;
+}
+
+static void look_up_file(const struct event *e, const struct decode_target *to, const char *how,
+			 const char *path, size_t len)
+{
+	if (to->influence)
+		tell_influence(e, to, how, path, len,
+			       influence_find(to->influence, INFLUENCE_FILE, path, len));
+}
+
 static void emit_exec(const struct event *e, const struct decode_target *to)
 {
 	struct span exe = get_span(e, EVENT_SPAN_PATH);
@@ -220,9 +288,9 @@ static void emit_exec(const struct event *e, const struct decode_target *to)
 	tally_add_argv(t, argv.at, argv.len);
 	text_add(t, ",\"cwd\":");
 	text_add_json(t, cwd.at, cwd.len);
-	if (e->flags & EVENT_F_CUT)
-		text_add(t, ",\"argv_cut\":true");
-	tally_exec(to->tally, e->pid, e->ppid, exe.at, exe.len, argv.at, argv.len);
+	add_parent(t, e, to);
+	add_exe_details(t, e);
+	tally_exec(to->tally, e, exe.at, exe.len, argv.at, argv.len);
 	h = human(to, STREAM_ALL, e, "proc.exec");
 	if (h) {
 		for (size_t i = 0; i < argv.len;) {
@@ -235,11 +303,57 @@ static void emit_exec(const struct event *e, const struct decode_target *to)
 		text_add(h, "\n");
 	}
 	stream_end(to->stream);
+	look_up_file(e, to, "exec", exe.at, exe.len);
+}
+
+/* clone(2): what the new one shares with its parent. */
+static void add_clone_flags(struct text *t, uint64_t flags)
+{
+	static const struct {
+		uint64_t flag;
+		const char *name;
+	} names[] = {
+		{ CLONE_VM, "CLONE_VM" },           { CLONE_FS, "CLONE_FS" },
+		{ CLONE_FILES, "CLONE_FILES" },     { CLONE_SIGHAND, "CLONE_SIGHAND" },
+		{ CLONE_VFORK, "CLONE_VFORK" },     { CLONE_PARENT, "CLONE_PARENT" },
+		{ CLONE_THREAD, "CLONE_THREAD" },   { CLONE_NEWNS, "CLONE_NEWNS" },
+		{ CLONE_NEWUSER, "CLONE_NEWUSER" }, { CLONE_NEWPID, "CLONE_NEWPID" },
+		{ CLONE_NEWNET, "CLONE_NEWNET" },   { CLONE_UNTRACED, "CLONE_UNTRACED" },
+	};
+	bool first = true;
+
+	text_add(t, ",\"flags\":[");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (flags & names[i].flag) {
+			text_printf(t, "%s\"%s\"", first ? "" : ",", names[i].name);
+			first = false;
+		}
+	text_add(t, "]");
+}
+
+static void emit_fork(const struct event *e, const struct decode_target *to)
+{
+	bool is_thread = e->flags & EVENT_F_THREAD;
+	struct text *t = begin(e, to, "proc.fork");
+	struct text *h = human(to, STREAM_ALL, e, "proc.fork");
+
+	text_printf(t, ",\"thread\":%s,\"child_pid\":%u,\"child_tid\":%u,\"child_exec_id\":",
+		    is_thread ? "true" : "false", (unsigned int)e->args[EVENT_ARG_FORK_PID],
+		    (unsigned int)e->args[EVENT_ARG_FORK_TID]);
+	tally_add_id(t, &(struct tally_id){ (uint32_t)e->args[EVENT_ARG_FORK_HOST_PID],
+					    e->args[EVENT_ARG_FORK_START] });
+	add_clone_flags(t, e->args[EVENT_ARG_FORK_FLAGS]);
+	if (!is_thread)
+		tally_fork(to->tally, e);
+	if (h)
+		text_printf(h, "%s %u\n", is_thread ? "thread" : "process",
+			    (unsigned int)e->args[EVENT_ARG_FORK_TID]);
+	stream_end(to->stream);
 }
 
 static void emit_exit(const struct event *e, const struct decode_target *to)
 {
-	int status = (int)e->ret;
+	int status = (int)e->ret, inside;
 	struct text *t = begin(e, to, "proc.exit");
 	struct text *h = human(to, STREAM_ALL, e, "proc.exit");
 
@@ -250,11 +364,97 @@ static void emit_exit(const struct event *e, const struct decode_target *to)
 			    sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
 	text_printf(t, ",\"utime_ns\":%llu,\"stime_ns\":%llu", (unsigned long long)e->args[0],
 		    (unsigned long long)e->args[1]);
-	tally_exit(to->tally, e->pid, status);
+	inside = (int)e->args[EVENT_ARG_EXIT_INSIDE] - 1;
+	/* of its own will it is always inside one */
+	if (inside >= 0 && WIFSIGNALED(status))
+		text_printf(t, ",\"inside\":\"%s\"", profile_syscall_name(inside));
+	tally_exit(to->tally, e);
 	if (h)
 		text_printf(h, WIFEXITED(status) ? "exit %d\n" : "signal %d\n",
 			    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 	stream_end(to->stream);
+}
+
+static void add_toctou(struct text *t, const struct event *e)
+{
+	if (e->flags & (EVENT_F_TWICE | EVENT_F_TOCTOU))
+		text_printf(t, ",\"toctou\":%s", e->flags & EVENT_F_TOCTOU ? "true" : "false");
+}
+
+/* The named numbers of a call: ints as ints, what does not fit one as it is. */
+static void add_args(struct text *t, const struct event *e, const char *names)
+{
+	bool first = true;
+
+	text_add(t, ",\"args\":{");
+	for (unsigned int i = 0; names && *names && i < 6; i++) {
+		size_t n = strcspn(names, " ");
+		int64_t value = (int64_t)e->args[i];
+
+		/* what the kernel takes as an int has nothing above it but its sign */
+		if ((uint64_t)value >> 32 == 0 && (int32_t)value < 0)
+			value = (int32_t)value;
+		if (!(n == 1 && names[0] == '-'))
+			text_printf(t, "%s\"%.*s\":%lld", first ? "" : ",", (int)n, names,
+				    (long long)value);
+		first = first && n == 1 && names[0] == '-';
+		names += n + (names[n] == ' ');
+	}
+	text_add(t, "}");
+}
+
+/* `name` and `args` are those of its row, or of the table of all calls. */
+static void tell_call(const struct event *e, const struct decode_target *to, const char *name,
+		      const char *args, const struct text *path, const struct text *path2)
+{
+	struct text *t = begin(e, to, "sys.call");
+	struct text *h;
+
+	text_printf(t, ",\"syscall\":\"%s\"", name);
+	if (path->len > 0) {
+		add_json_text(t, "path", path);
+		text_printf(t, ",\"path_src\":\"%s\"",
+			    e->flags & EVENT_F_PARTIAL  ? "partial"
+			    : e->flags & EVENT_F_KERNEL ? "kernel"
+							: "lexical");
+	}
+	if (path2->len > 0)
+		add_json_text(t, "to", path2);
+	if (e->flags & EVENT_F_FAULT)
+		text_add(t, ",\"arg_fault\":true");
+	add_toctou(t, e);
+	add_args(t, e, args);
+	if (e->ret >= 0 && strcmp(name, "mmap") != 0)
+		text_printf(t, ",\"ret\":%lld", (long long)e->ret);
+	add_error(t, e->ret);
+	h = human(to, STREAM_ALL, e, name);
+	if (h) {
+		text_add_safe(h, path->at ? path->at : "", path->len);
+		text_add(h, e->ret < 0 ? " failed\n" : "\n");
+	}
+	stream_end(to->stream);
+}
+
+static void call_paths(const struct event *e, struct text *path, struct text *path2)
+{
+	if (e->flags & EVENT_F_ADDR)
+		return;
+	if (e->len[EVENT_SPAN_PATH] > 0 || e->len[EVENT_SPAN_BASE] > 0)
+		path_of(e, false, path);
+	if (e->len[EVENT_SPAN_PATH2] > 0 && !(e->flags & EVENT_F_KERNEL))
+		path_of(e, true, path2);
+}
+
+/* Somebody asked for this one: told as it is, whatever it is. */
+static void emit_traced(const struct event *e, const struct decode_target *to)
+{
+	const struct trace_row *row = trace_find(e->nr);
+	AUTO_TEXT path = { 0 };
+	AUTO_TEXT path2 = { 0 };
+
+	call_paths(e, &path, &path2);
+	tell_call(e, to, profile_syscall_name(e->nr), row ? row->args : "a1 a2 a3 a4 a5 a6", &path,
+		  &path2);
 }
 
 struct address {
@@ -279,6 +479,9 @@ static bool address_of(const struct event *e, struct address *ret)
 	ret->family = family;
 	if (family == AF_UNIX) {
 		ret->unix_path = (struct span){ s.at + 2, s.len - 2 };
+		/* as it is matched: a path ends at its NUL, an abstract name does not */
+		if (ret->unix_path.len > 0 && ret->unix_path.at[0])
+			ret->unix_path.len = strnlen(ret->unix_path.at, ret->unix_path.len);
 		return true;
 	}
 	if (family != AF_INET && family != AF_INET6)
@@ -295,10 +498,51 @@ static bool address_of(const struct event *e, struct address *ret)
 	return true;
 }
 
+/* Who listens is told apart by what is connected to; "any" is every address of this host. */
+static void name_socket(struct text *out, const struct address *a, bool any)
+{
+	if (a->family == AF_UNIX) {
+		text_add_n(out, a->unix_path.at, a->unix_path.len);
+		return;
+	}
+	text_printf(out, "%s port %u", any ? "*" : a->text, a->port);
+}
+
+static void follow_address(const struct event *e, const struct decode_target *to,
+			   const struct syscall_row *row, const struct address *a)
+{
+	static const char *const anywhere[] = { "0.0.0.0", "::" };
+	bool is_any = a->family != AF_UNIX &&
+		      (strcmp(a->text, anywhere[0]) == 0 || strcmp(a->text, anywhere[1]) == 0);
+	AUTO_TEXT name = { 0 };
+	uint32_t from;
+
+	if (a->family == AF_UNIX && a->unix_path.len == 0)
+		return;
+	if (strcmp(row->kind, "net.bind") == 0 || strcmp(row->kind, "net.listen") == 0) {
+		name_socket(&name, a, is_any);
+		influence_set(to->influence, INFLUENCE_SOCKET, name.at, name.len, to->call.number);
+		return;
+	}
+	if (strcmp(row->kind, "net.accept") == 0)
+		return;
+	name_socket(&name, a, false);
+	from = influence_find(to->influence, INFLUENCE_SOCKET, name.at, name.len);
+	if (from == 0 && a->family != AF_UNIX) {
+		AUTO_TEXT any = { 0 };
+
+		name_socket(&any, a, true);
+		from = influence_find(to->influence, INFLUENCE_SOCKET, any.at, any.len);
+	}
+	if (name.at)
+		tell_influence(e, to, "connect", name.at, name.len, from);
+}
+
 static void emit_address(const struct event *e, const struct decode_target *to,
 			 const struct syscall_row *row)
 {
-	bool is_connect = strcmp(row->kind, "net.bind") != 0;
+	bool is_connect =
+		strcmp(row->kind, "net.connect") == 0 || strcmp(row->kind, "net.send") == 0;
 	const char *verdict = e->ret >= 0              ? "allowed"
 			      : e->ret == -EINPROGRESS ? "in progress"
 						       : "failed";
@@ -307,13 +551,17 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 	struct text *t, *h;
 	bool is_denied;
 
-	if (!address_of(e, &a))
+	if (!address_of(e, &a)) {
+		emit_traced(e, to); /* it failed, so there is none */
 		return;
+	}
 	/* an address that never passed the kernel's hook was not connected to */
 	if (e->ret >= 0 && a.family != AF_UNIX && is_connect && !(e->flags & EVENT_F_ADDR_K))
 		verdict = strcmp(row->kind, "net.send") == 0 ? "sent" : "unverified";
 	if (e->flags & EVENT_F_NOTIFY)
 		verdict = "requested";
+	if (strcmp(row->kind, "net.accept") == 0 && e->ret >= 0)
+		verdict = "accepted";
 	is_denied = e->ret < 0 && a.family != AF_UNIX &&
 		    explain_address(a.text, a.port, a.is_loopback, (int)-e->ret, &d);
 	if (is_denied)
@@ -322,10 +570,7 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 	if (a.family == AF_UNIX) {
 		text_add(t, ",\"family\":\"unix\",\"path\":");
 		/* an abstract name begins with NUL and is not terminated */
-		text_add_json(t, a.unix_path.at,
-			      a.unix_path.len > 0 && a.unix_path.at[0]
-				      ? strnlen(a.unix_path.at, a.unix_path.len)
-				      : a.unix_path.len);
+		text_add_json(t, a.unix_path.at, a.unix_path.len);
 	} else {
 		text_printf(t, ",\"family\":\"%s\",\"addr\":\"%s\",\"port\":%u,\"addr_src\":\"%s\"",
 			    a.family == AF_INET ? "inet" : "inet6", a.text, a.port,
@@ -334,6 +579,8 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 			tally_connect(to->tally, a.text, a.port, verdict);
 	}
 	text_printf(t, ",\"verdict\":\"%s\"", verdict);
+	if (e->flags & EVENT_F_TOCTOU)
+		text_add(t, ",\"toctou\":true");
 	add_error(t, e->ret);
 	if (is_denied)
 		text_printf(t, ",\"rule\":\"%s\"", d.rule);
@@ -347,6 +594,8 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 	stream_end(to->stream);
 	if (is_denied)
 		emit_denied(e, to, row->name, &d);
+	else if (to->influence && (e->ret >= 0 || e->ret == -EINPROGRESS))
+		follow_address(e, to, row, &a);
 }
 
 static void add_details(struct text *t, const struct event *e, const struct syscall_row *row)
@@ -364,6 +613,29 @@ static void add_details(struct text *t, const struct event *e, const struct sysc
 		text_printf(t, ",\"size\":%llu", (unsigned long long)e->args[1]);
 	else if (row->shape.flags & WATCH_OPEN)
 		text_printf(t, ",\"flags\":%llu", (unsigned long long)e->args[5]);
+}
+
+/* What the account of the call, and the book of its session, know of it. */
+static void follow_file(const struct decode_target *to, const struct syscall_row *row,
+			const struct text *path, const struct text *path2)
+{
+	bool is_named = path->len > 0, has_two = path2 && path2->len > 0;
+
+	if (is_named)
+		tally_saw(to->tally, path->at, path->len);
+	if (has_two)
+		tally_saw(to->tally, path2->at, path2->len);
+	if (!to->influence || !is_named)
+		return;
+	if (row->shape.flags & WATCH_OPEN)
+		influence_set(to->influence, INFLUENCE_FILE, path->at, path->len, to->call.number);
+	else if (strcmp(row->kind, "file.rename") == 0 && has_two)
+		influence_rename(to->influence, path->at, path->len, path2->at, path2->len);
+	else if (strcmp(row->kind, "file.link") == 0 && has_two)
+		influence_set(to->influence, INFLUENCE_FILE, path2->at, path2->len,
+			      to->call.number);
+	else if (strcmp(row->kind, "file.unlink") == 0)
+		influence_remove(to->influence, INFLUENCE_FILE, path->at, path->len);
 }
 
 static void emit_file(const struct event *e, const struct decode_target *to,
@@ -392,8 +664,14 @@ static void emit_file(const struct event *e, const struct decode_target *to,
 		emit_denied(e, to, row->name, &d);
 		return;
 	}
+	if (e->flags & EVENT_F_READ) {
+		look_up_file(e, to, "read", path.at ? path.at : "", path.len);
+		return;
+	}
 	if (e->ret == -ENOENT || (row->shape.flags & WATCH_PROBE))
 		return; /* an ordinary miss: compilers make thousands */
+	if (e->ret >= 0)
+		follow_file(to, row, &path, is_link ? NULL : &path2);
 	t = begin(e, to, kind);
 	add_json_text(t, "path", &path);
 	if (row->shape.path2)
@@ -404,6 +682,7 @@ static void emit_file(const struct event *e, const struct decode_target *to,
 						: "lexical");
 	if (e->flags & EVENT_F_FAULT)
 		text_add(t, ",\"arg_fault\":true");
+	add_toctou(t, e);
 	add_details(t, e, row);
 	add_error(t, e->ret);
 	human_path(to, e, kind, &path, row->shape.path2 ? &path2 : NULL);
@@ -431,59 +710,59 @@ static void emit_signal(const struct event *e, const struct decode_target *to,
 	stream_end(to->stream);
 }
 
-/* The named numbers of a call: ints as ints, what does not fit one as it is. */
-static void add_args(struct text *t, const struct event *e, const char *names)
+/* A mapping that is written through: no write will tell of it. */
+static bool is_mapped_write(const struct event *e, const struct syscall_row *row)
 {
-	bool first = true;
-
-	text_add(t, ",\"args\":{");
-	for (unsigned int i = 0; names && *names && i < 6; i++) {
-		size_t n = strcspn(names, " ");
-		int64_t value = (int64_t)e->args[i];
-
-		/* what the kernel takes as an int has nothing above it but its sign */
-		if ((uint64_t)value >> 32 == 0 && (int32_t)value < 0)
-			value = (int32_t)value;
-		if (!(n == 1 && names[0] == '-'))
-			text_printf(t, "%s\"%.*s\":%lld", first ? "" : ",", (int)n, names,
-				    (long long)value);
-		first = first && n == 1 && names[0] == '-';
-		names += n + (names[n] == ' ');
-	}
-	text_add(t, "}");
+	return e->ret >= 0 && strcmp(row->name, "mmap") == 0 && !(e->args[2] & PROT_EXEC);
 }
 
 static void emit_call(const struct event *e, const struct decode_target *to,
 		      const struct syscall_row *row)
 {
 	AUTO_TEXT path = { 0 };
+	AUTO_TEXT path2 = { 0 };
 	struct denial d;
-	struct text *t, *h;
 
 	if (!syscalls_is_told(row, e->args, e->ret))
 		return;
-	if (e->ret < 0 && explain_capability(to->view, row->name, (int)-e->ret, &d)) {
+	call_paths(e, &path, &path2);
+	if (e->ret < 0 && (explain_capability(to->view, row->name, (int)-e->ret, &d) ||
+			   (row->shape.path && path.len > 0 &&
+			    explain_path(to->view, path.at, (int)-e->ret, &d)))) {
 		emit_denied(e, to, row->name, &d);
 		return;
 	}
-	t = begin(e, to, row->kind);
-	text_printf(t, ",\"syscall\":\"%s\"", row->name);
-	if (e->len[EVENT_SPAN_PATH] > 0 || e->len[EVENT_SPAN_BASE] > 0)
-		path_of(e, false, &path);
-	if (path.len > 0) {
+	if (is_mapped_write(e, row) && path.len > 0) {
+		struct text *t = begin(e, to, "file.write");
+
 		add_json_text(t, "path", &path);
-		text_printf(t, ",\"path_src\":\"%s\"",
-			    e->flags & EVENT_F_KERNEL ? "kernel" : "lexical");
+		text_add(t, ",\"path_src\":\"kernel\",\"mmap\":true");
+		human_path(to, e, "file.write", &path, NULL);
+		stream_end(to->stream);
+		return;
 	}
-	add_args(t, e, row->args);
-	if (e->ret >= 0 && strcmp(row->name, "mmap") != 0)
-		text_printf(t, ",\"ret\":%lld", (long long)e->ret);
-	add_error(t, e->ret);
-	h = human(to, STREAM_ALL, e, row->name);
-	if (h) {
-		text_add_safe(h, path.at ? path.at : "", path.len);
-		text_add(h, e->ret < 0 ? " failed\n" : "\n");
-	}
+	tell_call(e, to, row->name, row->args, &path, &path2);
+}
+
+void decode_path(const struct event *e, struct text *ret)
+{
+	path_of(e, false, ret);
+}
+
+void decode_write(const struct event *e, const struct decode_target *to, const struct text *path,
+		  const struct watch_burst *b)
+{
+	struct event last = { 0 };
+	struct text *t;
+
+	memcpy(&last, e, EVENT_HEAD_SIZE);
+	last.when_ns = b->last_ns;
+	t = begin(&last, to, "file.write");
+	add_json_text(t, "path", path);
+	text_printf(t, ",\"path_src\":\"%s\",\"ops\":%llu,\"bytes\":%llu,\"duration_ns\":%llu",
+		    e->flags & EVENT_F_PARTIAL ? "partial" : "kernel", (unsigned long long)b->ops,
+		    (unsigned long long)b->bytes, (unsigned long long)(b->last_ns - b->first_ns));
+	human_path(to, e, "file.write", path, NULL);
 	stream_end(to->stream);
 }
 
@@ -511,43 +790,10 @@ static bool is_limit(const struct event *e, const struct decode_target *to, stru
 			     path.at, ret);
 }
 
-void decode_event(const struct event *e, const struct decode_target *to)
+/* A call of the set, by what its row says. */
+static void emit_row(const struct event *e, const struct decode_target *to,
+		     const struct syscall_row *row)
 {
-	const struct syscall_row *row;
-	struct denial d;
-	uint64_t args[6];
-
-	switch ((enum event_kind)e->kind) {
-	case EVENT_EXEC:
-		emit_exec(e, to);
-		return;
-	case EVENT_EXIT:
-		emit_exit(e, to);
-		if (WIFSIGNALED((int)e->ret) && WTERMSIG((int)e->ret) == SIGSYS &&
-		    (e->flags & EVENT_F_FOREIGN))
-			emit_killed(e, to);
-		return;
-	case EVENT_DENIED:
-		memcpy(args, e->args, sizeof(args));
-		if (explain_syscall(to->view, e->nr, (int)-e->ret, args, &d) ||
-		    explain_capability(to->view, profile_syscall_name(e->nr), (int)-e->ret, &d)) {
-			emit_denied(e, to, profile_syscall_name(e->nr), &d);
-			return;
-		}
-		if (is_limit(e, to, &d)) {
-			emit_denied(e, to, profile_syscall_name(e->nr), &d);
-			return;
-		}
-		break; /* the kernel answered so, not the filter: an ordinary failure */
-	case EVENT_SYSCALL:
-		break;
-	case EVENT_NONE:
-		return;
-	}
-	row = syscalls_find(e->nr);
-	/* some are looked at for their denials alone */
-	if (!row || (e->kind == EVENT_DENIED && !(row->shape.flags & SYSCALLS_REPORTED)))
-		return;
 	if (strncmp(row->kind, "net.", 4) == 0)
 		emit_address(e, to, row);
 	else if (strncmp(row->kind, "file.", 5) == 0)
@@ -556,4 +802,60 @@ void decode_event(const struct event *e, const struct decode_target *to)
 		emit_call(e, to, row);
 	else
 		emit_signal(e, to, row);
+}
+
+static void emit_syscall(const struct event *e, const struct decode_target *to)
+{
+	const struct syscall_row *row = syscalls_find(e->nr);
+	struct denial d;
+	uint64_t args[6];
+
+	memcpy(args, e->args, sizeof(args));
+	if (e->kind == EVENT_DENIED &&
+	    (explain_syscall(to->view, e->nr, (int)-e->ret, args, &d) ||
+	     explain_capability(to->view, profile_syscall_name(e->nr), (int)-e->ret, &d) ||
+	     is_limit(e, to, &d))) {
+		emit_denied(e, to, profile_syscall_name(e->nr), &d);
+		return;
+	}
+	/* else the kernel answered so, not the filter: an ordinary failure; and some are looked
+	 * at for their denials alone */
+	if (e->flags & EVENT_F_TRACED) {
+		if (e->flags & EVENT_F_READ)
+			emit_file(e, to, row);
+		if (!row || !syscalls_is_event(row, e))
+			emit_traced(e, to);
+		else
+			emit_row(e, to, row);
+		return;
+	}
+	if (row && !(e->kind == EVENT_DENIED && !(row->shape.flags & SYSCALLS_REPORTED)))
+		emit_row(e, to, row);
+}
+
+void decode_event(const struct event *e, const struct decode_target *to)
+{
+	switch ((enum event_kind)e->kind) {
+	case EVENT_EXEC:
+		emit_exec(e, to);
+		return;
+	case EVENT_FORK:
+		emit_fork(e, to);
+		return;
+	case EVENT_EXIT:
+		emit_exit(e, to);
+		if (WIFSIGNALED((int)e->ret) && WTERMSIG((int)e->ret) == SIGSYS &&
+		    (e->flags & EVENT_F_FOREIGN))
+			emit_killed(e, to);
+		return;
+	case EVENT_DENIED:
+	case EVENT_SYSCALL:
+		emit_syscall(e, to);
+		return;
+	case EVENT_NONE:
+	case EVENT_WRITE:
+	case EVENT_PULSE:
+	case EVENT_KIND_COUNT:
+		return;
+	}
 }

@@ -8,6 +8,7 @@
 
 #include "bpf/event.h"
 #include "supervisor/explain.h"
+#include "supervisor/influence.h"
 #include "supervisor/stream.h"
 #include "supervisor/tally.h"
 
@@ -17,6 +18,7 @@ struct decode_target {
 	struct stream_call call;
 	struct tally *tally;
 	const struct explain_view *view;
+	struct influence *influence; /* of the session; NULL: it is not kept */
 };
 
 /* Whether `size` bytes hold a whole record: known kind, spans inside. */
@@ -24,5 +26,12 @@ bool decode_is_sound(const void *record, size_t size);
 
 /* Turns a sound record into an event, and adds it to the tally. */
 void decode_event(const struct event *e, const struct decode_target *to);
+
+/* The path of a record. Adds to `ret`. */
+void decode_path(const struct event *e, struct text *ret);
+
+/* Writes to a file, added up; `e` is the head of the first. */
+void decode_write(const struct event *e, const struct decode_target *to, const struct text *path,
+		  const struct watch_burst *b);
 
 #endif

@@ -76,7 +76,8 @@ void host_load_monitor(struct host *h)
 	else if (h->ungrouped_why[0])
 		(void)snprintf(h->unwatched_why, sizeof(h->unwatched_why),
 			       "eBPF knows a call by its control group, and there is none");
-	else if (monitor_load(&h->monitor, h->unwatched_why, sizeof(h->unwatched_why)) < 0)
+	else if (monitor_load(&h->monitor, h->compares, h->unwatched_why,
+			      sizeof(h->unwatched_why)) < 0)
 		h->monitor = NULL;
 }
 
@@ -169,6 +170,21 @@ static struct session *new_session(struct host *h)
 
 /* --- open ---------------------------------------------------------------- */
 
+void host_compare(struct host *h, struct session *s)
+{
+	int r = monitor_compare(h->monitor, h->warden);
+	struct text *t;
+
+	if (r == 0)
+		return;
+	t = session_begin(s, "monitor.lost");
+	text_printf(
+		t,
+		",\"why\":\"watch.compare: the program before each call cannot be attached: %s\"",
+		strerror(-r));
+	stream_end(s->stream);
+}
+
 static void attach(struct host *h, struct session *s)
 {
 	int r;
@@ -185,6 +201,8 @@ static void attach(struct host *h, struct session *s)
 	s->monitor = h->is_attached ? h->monitor : NULL;
 	if (s->monitor)
 		monitor_add_view(s->monitor, &s->view);
+	if (s->monitor && s->policy->compares)
+		host_compare(h, s);
 }
 
 static void detach(struct host *h)

@@ -249,6 +249,12 @@ int command_deny(char **argv)
 	return say(argv, "deny CALL [\"because ...\"]", "approval.deny", "reason", false, "denied");
 }
 
+int command_trace(char **argv)
+{
+	return say(argv, "trace CALL SET   (%file,openat,!stat, all, none)", "call.trace", "trace",
+		   true, "is traced so");
+}
+
 int command_steer(char **argv)
 {
 	return say(argv, "steer SESSION \"a sentence for the agent\"", "steer", "text", true,

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -303,14 +304,59 @@ static void emit_requested(struct call *c)
 	call_end(c);
 }
 
+/* Names that sessions wrote share a table: each has another number in it. */
+static uint32_t number_of(const char *id)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *id; id++)
+		h = (h ^ (unsigned char)*id) * 16777619u;
+	return h;
+}
+
+/* From before its first instruction. */
+static int watch(struct call *c)
+{
+	struct session *s = c->session;
+	struct monitor_plan plan = {
+		.cgroup_id = c->cgroup_id,
+		.to = { .stream = s->stream,
+			.call = call_who(c),
+			.tally = c->tally,
+			.view = &s->view,
+			.influence = &s->influence },
+		.trace = &c->trace,
+		.session = number_of(s->id),
+	};
+	const char *failure = s->monitor ? monitor_failure(s->monitor) : NULL;
+	int r = 0;
+
+	if (failure) {
+		call_set_outcome(c, CALL_FAILED_TO_START, failure);
+		return -EIO;
+	}
+
+	if (s->monitor && s->policy->is_lossless && leaf_has_group(c)) {
+		brake_init(&c->brake, c->leaf[SB_LEAF_FREEZE]);
+		plan.brake = &c->brake;
+	}
+	if (s->monitor) {
+		r = monitor_watch(s->monitor, &plan, &c->slot);
+		if (r < 0)
+			return r;
+		c->monitor = s->monitor;
+	}
+	if (s->asking) {
+		r = notify_watch(s->notify, &plan.to, s->asking, c->argv, &c->slot);
+		if (r < 0)
+			return r;
+		c->notify = s->notify;
+	}
+	return 0;
+}
+
 static int clone_it(struct call *c)
 {
-	struct decode_target to = {
-		.stream = c->session->stream,
-		.call = call_who(c),
-		.tally = c->tally,
-		.view = &c->session->view,
-	};
 	int give[3] = { -1, -1, -1 };
 	int pair[2] = { -1, -1 };
 	AUTO_FD block = -1;
@@ -319,18 +365,9 @@ static int clone_it(struct call *c)
 	r = leaf_ask(c);
 	if (r < 0)
 		return r;
-	if (c->session->monitor) {
-		r = monitor_watch(c->session->monitor, c->cgroup_id, &to, &c->slot);
-		if (r < 0)
-			return r;
-		c->monitor = c->session->monitor;
-	}
-	if (c->session->asking) {
-		r = notify_watch(c->session->notify, &to, c->session->asking, c->argv, &c->slot);
-		if (r < 0)
-			return r;
-		c->notify = c->session->notify;
-	}
+	r = watch(c);
+	if (r < 0)
+		return r;
 	r = block_make(c->argv, (const char *const *)c->request.env, c->session->policy,
 		       c->request.cwd ? c->request.cwd : c->session->at, &block);
 	if (r < 0)
@@ -397,8 +434,40 @@ void call_request_done(struct call_request *q)
 	free(q->cwd);
 	free(q->agent_call_id);
 	free(q->step);
+	free(q->trace);
 	text_done(&q->input);
 	*q = (struct call_request){ 0 };
+}
+
+int call_trace(struct call *c, const struct trace_set *set, const char *words, const char *by)
+{
+	struct text *t;
+
+	if (!c->monitor)
+		return -EOPNOTSUPP;
+	c->trace = *set;
+	monitor_trace(c->monitor, c->slot, set);
+	t = call_begin(c, "call.traced");
+	call_add_text(t, "trace", words);
+	call_add_text(t, "by", by);
+	call_end(c);
+	return 0;
+}
+
+/* Both were understood when they were taken. */
+static void read_trace(struct call *c)
+{
+	const char *const words[] = { c->session->policy->trace, c->request.trace };
+	AUTO_TEXT why = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		struct trace_set set;
+
+		if (!words[i] || !words[i][0] || trace_parse(words[i], &set, &why) < 0)
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(set.bits); k++)
+			c->trace.bits[k] |= set.bits[k];
+	}
 }
 
 /* What was asked for, else that of our own terminal, else the usual one. */
@@ -433,6 +502,8 @@ int call_new(struct session *s, uint32_t number, struct call_request *request, s
 	c->is_tty = c->request.is_tty;
 	c->requested_ns = io_now_ns();
 	c->init = c->failure = c->proc = c->pidfd = -1;
+	c->brake.fd = -1;
+	read_trace(c);
 	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
 		c->leaf[i] = -1;
 	c->in = c->out = c->err = (struct pump)PUMP_NONE;

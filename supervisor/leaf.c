@@ -272,8 +272,10 @@ bool leaf_is_frozen(const struct call *c)
 	return c->proc >= 0 && pids_look(c->proc, &l) == 0 && l.running == 0;
 }
 
-int leaf_freeze(const struct call *c, bool freeze)
+int leaf_freeze(struct call *c, bool freeze)
 {
+	if (c->brake.fd >= 0)
+		return brake_pause(&c->brake, freeze);
 	if (leaf_has_group(c))
 		return write_file(c, SB_LEAF_FREEZE, freeze ? "1" : "0");
 	return tell_init(c, freeze ? SB_INIT_STOP : SB_INIT_RESUME);

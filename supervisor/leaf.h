@@ -36,7 +36,7 @@ bool leaf_is_empty(const struct call *c);
 bool leaf_is_frozen(const struct call *c);
 
 /* Asks for it; what came of it tell the two above. 0 or -errno. */
-int leaf_freeze(const struct call *c, bool freeze);
+int leaf_freeze(struct call *c, bool freeze);
 int leaf_kill(struct call *c);
 
 /* The number behind `key`, 0 where there is none. */

@@ -25,6 +25,7 @@ static const struct {
 	{ "approve", command_approve, "let a held call start" },
 	{ "deny", command_deny, "do not, and say why" },
 	{ "steer", command_steer, "put a sentence into the agent's stream and next result" },
+	{ "trace", command_trace, "tell other system calls of a running call whole" },
 	{ "session", command_session, "list, create, show, close sessions" },
 	{ "call", command_call, "call a tool of a session, or run a command in it" },
 	{ "tools", command_tools, "list the tools that a model may call" },

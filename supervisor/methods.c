@@ -41,6 +41,7 @@ static void (*const serve[VERB_COUNT])(struct asked *q) = {
 	[VERB_DISCARD] = method_discard,
 	[VERB_ROLLBACK] = method_rollback,
 	[VERB_UNDO] = method_undo,
+	[VERB_TRACE] = method_call_trace,
 };
 
 void methods_serve(struct asked *q)

@@ -36,6 +36,7 @@ void method_call_report(struct asked *q);
 void method_call_output(struct asked *q);
 void method_call_input(struct asked *q);
 void method_call_resize(struct asked *q);
+void method_call_trace(struct asked *q);
 void method_call_signal(struct asked *q);
 void method_call_cancel(struct asked *q);
 

@@ -47,7 +47,7 @@ static struct call *find_living(struct asked *q)
 /* --- start ------------------------------------------------------------------ */
 
 struct start {
-	const char *session, *tool, *cwd, *input, *agent_call_id, *step;
+	const char *session, *tool, *cwd, *input, *agent_call_id, *step, *trace;
 	const cJSON *argv, *env, *terminal, *arguments;
 	bool keeps_input, background;
 };
@@ -191,9 +191,19 @@ static int fill_request(const struct start *p, struct call_request *request, str
 	if (r == 0)
 		r = copy_text(p->step, &request->step);
 	if (r == 0)
+		r = copy_text(p->trace, &request->trace);
+	if (r == 0)
 		r = fill_terminal(p->terminal, request);
 	if (r == -EINVAL)
 		text_add(why, "\"tty\" is {\"rows\": n, \"columns\": n}");
+	if (r == 0 && p->trace) {
+		struct trace_set set;
+		AUTO_TEXT wrong = { 0 };
+
+		r = trace_parse(p->trace, &set, &wrong);
+		if (r < 0)
+			text_printf(why, "\"trace\": %s", wrong.at ? wrong.at : "invalid");
+	}
 	request->keeps_input |= p->keeps_input;
 	request->io = CALL_IO_KEPT;
 	return r == 0 && request->input.failed ? -ENOMEM : r;
@@ -275,6 +285,7 @@ void method_call_start(struct asked *q)
 		{ "tty", PARAM_OBJECT, false, offsetof(struct start, terminal) },
 		{ "agent_call_id", PARAM_TEXT, false, offsetof(struct start, agent_call_id) },
 		{ "step", PARAM_TEXT, false, offsetof(struct start, step) },
+		{ "trace", PARAM_TEXT, false, offsetof(struct start, trace) },
 		{ "background", PARAM_BOOL, false, offsetof(struct start, background) },
 		{ .kind = PARAM_END },
 	};
@@ -338,7 +349,7 @@ void method_call_list(struct asked *q)
 }
 
 struct look {
-	const char *id, *stream, *reason, *signal, *data, *base64;
+	const char *id, *stream, *reason, *signal, *data, *base64, *trace;
 	uint64_t timeout_ms, text, offset, length, rows, columns;
 	bool close;
 };
@@ -530,6 +541,32 @@ void method_call_resize(struct asked *q)
 		server_error(q, RPC_INVALID_PARAMS, "\"rows\" and \"columns\" are from 1 to 10000");
 	else if (call_resize(c, (unsigned short)p.rows, (unsigned short)p.columns) < 0)
 		server_error(q, RPC_WRONG_STATE, "the call has no terminal");
+	else
+		server_result(q, "{}");
+}
+
+void method_call_trace(struct asked *q)
+{
+	static const struct param table[] = {
+		{ "id", PARAM_TEXT, true, offsetof(struct look, id) },
+		{ "trace", PARAM_TEXT, true, offsetof(struct look, trace) },
+		{ .kind = PARAM_END },
+	};
+	struct look p = { 0 };
+	struct trace_set set;
+	AUTO_TEXT why = { 0 };
+	struct call *c;
+
+	if (!methods_params(q, table, &p))
+		return;
+	c = find_living(q);
+	if (!c)
+		return;
+	if (trace_parse(p.trace, &set, &why) < 0)
+		server_error(q, RPC_INVALID_PARAMS, "\"trace\": %s", why.at ? why.at : "invalid");
+	else if (call_trace(c, &set, p.trace, q->name) < 0)
+		server_error(q, RPC_WRONG_STATE, "no eBPF program watches this call: %s",
+			     c->session->unwatched_why);
 	else
 		server_result(q, "{}");
 }

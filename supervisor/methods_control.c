@@ -216,6 +216,9 @@ void method_kill_all(struct asked *q)
 	sweep_asked(w);
 }
 
+/* What a person's word lifts. */
+#define BY_PERSON (CALL_PAUSE_OPERATOR | CALL_PAUSE_BLIND)
+
 void method_resume(struct asked *q)
 {
 	struct control p = { 0 };
@@ -236,7 +239,8 @@ void method_resume(struct asked *q)
 	for (uint32_t i = 0; i < s->call_count; i++)
 		if ((!c || s->calls[i] == c) &&
 		    verb_check(VERB_RESUME, VERB_OPERATOR, s->calls[i]->state) == 0) {
-			int one = call_resume(s->calls[i], CALL_PAUSE_OPERATOR, q->name);
+			int one = call_resume(s->calls[i], (enum call_pause_reason)BY_PERSON,
+					      q->name);
 
 			r = one < 0 ? one : r;
 		}

@@ -493,6 +493,7 @@ static void drop_from(struct asked *q, struct session *s, uint32_t index, const 
 	while (s->stack.count > index)
 		stack_pop(&s->stack);
 	(void)session_save(s);
+	session_forget_files(s);
 	emit_dropped(q, s, kind, count, call);
 	host_drop_layers(q->host, s, numbers + index, count);
 	(void)snprintf(text, sizeof(text), "{\"session\":\"%s\",\"dropped_layers\":%u}", s->id,
@@ -653,6 +654,7 @@ static void undo_then(struct host_files *f)
 	number = s->stack.at[w->index].number;
 	stack_remove(&s->stack, w->index);
 	(void)session_save(s);
+	session_forget_files(s);
 	t = session_begin(s, "undo");
 	text_add(t, ",\"by\":");
 	text_add_json(t, w->by, strlen(w->by));

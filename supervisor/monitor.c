@@ -18,55 +18,98 @@
 #include "supervisor/explain.h"
 #include "supervisor/profile.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "build/bpf/watch.skel.h"
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
 #include "sandbox/warden.h"
+#include "supervisor/brake.h"
+#include "supervisor/monitor_inner.h"
 #include "supervisor/syscalls.h"
 
 /* The reader wakes by itself this often; the programs wake it for what is
  * urgent (exec, exit, denials) or when 64 KiB wait. */
 #define TURN_MS 20
 
-struct watched {
-	bool is_used;
-	uint64_t generation;
-	uint64_t cgroup_id;
-	struct decode_target to;
-	uint64_t delivered;
-	uint64_t told_lost;
-	uint64_t last_seq;
-	bool saw_exec;
-};
+/* Records taken in one go: then other things have their turn, however many wait. */
+#define BATCH 4096
+/* A lossless call is braked when this much waits, and let go when the ring is nearly
+ * empty: half of 8 MiB is some milliseconds of the fastest flood, a freeze takes one. */
+#define BRAKE_BYTES (4u << 20)
+#define LET_GO_BYTES (512u << 10)
+/* How often what waits is added up: in records. */
+#define BRAKE_EVERY 64
+/* The ring is read within this, or its reader is taken for stuck: a call's end waits. */
+#define DRAIN_SECONDS 10
+/* Pulses that may be missing: a loaded machine is late, a stuck reader never comes. */
+#define PULSES_MISSED 5
+/* Each call asks once a second: one answer is enough for all. */
+#define LOOK_EVERY_NS 800000000ull
 
-struct monitor {
-	struct watch_bpf *bpf;
-	struct ring_buffer *ring;
-	struct watch_stats *stats; /* mapped: WATCH_SLOTS of them */
-	int links[7];
-	uint64_t generation;
-	pthread_mutex_t lock; /* slots, and the two counters below */
-	pthread_cond_t drained;
-	uint64_t drains_wanted, drains_done;
-	struct watched slots[WATCH_SLOTS];
-	int wake;
-	pthread_t thread;
-	bool is_running;
-	bool stop;
-};
+static uint64_t waiting(const struct monitor *m, uint32_t slot)
+{
+	uint64_t sent = __atomic_load_n(&m->stats[slot].sent, __ATOMIC_ACQUIRE);
+	uint64_t taken = m->slots[slot].taken;
+
+	return sent > taken ? sent - taken : 0;
+}
+
+/* The kernel side measures a call's share by it: not for each record, a line of the cache
+ * that two processors write costs them both. */
+static void publish_taken(struct monitor *m)
+{
+	for (uint32_t i = 0; i < m->slots_used; i++)
+		__atomic_store_n(&m->bpf->bss->watch_wishes[i].taken, m->slots[i].taken,
+				 __ATOMIC_RELEASE);
+}
+
+/* Holds the lossless calls while much waits. */
+static void brake_them(struct monitor *m)
+{
+	uint64_t sum = 0;
+
+	publish_taken(m);
+	for (uint32_t i = 0; i < m->slots_used; i++)
+		if (m->slots[i].is_used)
+			sum += waiting(m, i);
+	if (sum > LET_GO_BYTES && sum < BRAKE_BYTES)
+		return;
+	for (uint32_t i = 0; i < m->slots_used; i++) {
+		struct watched *w = &m->slots[i];
+
+		if (w->is_used && w->brake && (sum <= LET_GO_BYTES || waiting(m, i) > 0))
+			brake_set(w->brake, sum >= BRAKE_BYTES);
+	}
+}
+
+static void take_record(struct monitor *m, struct watched *w, const struct event *e, size_t size)
+{
+	w->taken += size;
+	w->delivered++;
+	if (e->kind == EVENT_EXEC)
+		w->saw_exec = true;
+	if (e->kind == EVENT_WRITE) {
+		burst_begin(m, w, e);
+		return;
+	}
+	if (e->kind == EVENT_EXIT) {
+		burst_end_process(m, w, e->host_pid);
+		activity_end_process(m, w, e->host_pid);
+	}
+	decode_event(e, &w->to);
+}
 
 static int on_record(void *context, void *data, size_t size)
 {
@@ -76,16 +119,16 @@ static int on_record(void *context, void *data, size_t size)
 
 	if (!decode_is_sound(data, size))
 		return 0;
-	w = &m->slots[e->slot];
-	if (!w->is_used || w->generation != e->generation)
+	if (e->kind == EVENT_PULSE) {
+		__atomic_store_n(&m->pulse_seen, e->seq, __ATOMIC_RELEASE);
 		return 0;
-	w->delivered++;
-	if (e->seq > w->last_seq)
-		w->last_seq = e->seq;
-	if (e->kind == EVENT_EXEC)
-		w->saw_exec = true;
-	decode_event(e, &w->to);
-	return 0;
+	}
+	w = &m->slots[e->slot];
+	if (w->is_used && w->generation == e->generation)
+		take_record(m, w, e, size);
+	if (++m->batch % BRAKE_EVERY == 0)
+		brake_them(m);
+	return m->batch >= BATCH ? -EAGAIN : 0;
 }
 
 static uint64_t dropped(const struct monitor *m, uint32_t slot)
@@ -95,6 +138,27 @@ static uint64_t dropped(const struct monitor *m, uint32_t slot)
 	for (int i = 0; i < EVENT_CLASS_COUNT; i++)
 		sum += __atomic_load_n(&m->stats[slot].dropped[i], __ATOMIC_ACQUIRE);
 	return sum;
+}
+
+/* Of all that was lost until now, what it was about. */
+static void add_lost_classes(const struct monitor *m, uint32_t slot, struct text *t)
+{
+	static const char *const names[EVENT_CLASS_COUNT] = {
+		[EVENT_CLASS_TRACE] = "traced",  [EVENT_CLASS_FILE] = "file",
+		[EVENT_CLASS_NET] = "net",       [EVENT_CLASS_PROC] = "proc",
+		[EVENT_CLASS_DENIED] = "denied",
+	};
+	bool first = true;
+
+	text_add(t, ",\"by_class\":{");
+	for (int i = 0; i < EVENT_CLASS_COUNT; i++) {
+		if (!names[i] || m->stats[slot].dropped[i] == 0)
+			continue;
+		text_printf(t, "%s\"%s\":%llu", first ? "" : ",", names[i],
+			    (unsigned long long)m->stats[slot].dropped[i]);
+		first = false;
+	}
+	text_add(t, "}");
 }
 
 static void tell_losses(struct monitor *m)
@@ -110,12 +174,15 @@ static void tell_losses(struct monitor *m)
 		if (now == w->told_lost)
 			continue;
 		t = stream_begin(w->to.stream, "lost", &w->to.call, 0);
-		text_printf(
-			t,
-			",\"count\":%llu,\"total\":%llu,\"before_kernel_seq\":%llu,"
-			"\"why\":\"ring full\"",
-			(unsigned long long)(now - w->told_lost), (unsigned long long)now,
-			(unsigned long long)__atomic_load_n(&m->stats[i].seq, __ATOMIC_ACQUIRE));
+		text_printf(t,
+			    ",\"count\":%llu,\"total\":%llu,\"before_kernel_seq\":%llu,"
+			    "\"why\":\"%s\"",
+			    (unsigned long long)(now - w->told_lost), (unsigned long long)now,
+			    (unsigned long long)__atomic_load_n(&m->stats[i].seq, __ATOMIC_ACQUIRE),
+			    m->stats[i].why[EVENT_LOSS_FULL] > 0
+				    ? "ring full"
+				    : "the call's share of the ring is full");
+		add_lost_classes(m, i, t);
 		h = stream_human(w->to.stream, STREAM_ALL);
 		if (h)
 			text_printf(h, "glovebox: lost          %llu events: ring full\n",
@@ -132,6 +199,17 @@ static void flush_streams(struct monitor *m)
 			stream_flush(m->slots[i].to.stream);
 }
 
+/* A record that comes after this was said and before poll(2) looks waits for a turn. */
+static void wait_for_records(struct monitor *m, struct pollfd p[2])
+{
+	bool is_behind = m->batch >= BATCH;
+
+	if (!is_behind)
+		__atomic_store_n(&m->bpf->bss->watch_reads, 0, __ATOMIC_SEQ_CST);
+	(void)poll(p, 2, is_behind ? 0 : TURN_MS);
+	__atomic_store_n(&m->bpf->bss->watch_reads, 1, __ATOMIC_SEQ_CST);
+}
+
 static void *drain_loop(void *context)
 {
 	struct monitor *m = context;
@@ -145,7 +223,7 @@ static void *drain_loop(void *context)
 		uint64_t wanted;
 
 		(void)pthread_mutex_unlock(&m->lock);
-		(void)poll(p, ARRAY_SIZE(p), TURN_MS);
+		wait_for_records(m, p);
 		if (p[1].revents) {
 			uint64_t n;
 
@@ -154,10 +232,14 @@ static void *drain_loop(void *context)
 		(void)pthread_mutex_lock(&m->lock);
 		/* read before the ring: what was wanted by now is in it */
 		wanted = m->drains_wanted;
+		m->batch = 0;
 		(void)ring_buffer__consume(m->ring);
+		brake_them(m);
+		burst_look(m);
 		tell_losses(m);
 		flush_streams(m);
-		if (wanted != m->drains_done) {
+		/* what was wanted is in what was taken only when all was */
+		if (wanted != m->drains_done && m->batch < BATCH) {
 			m->drains_done = wanted;
 			(void)pthread_cond_broadcast(&m->drained);
 		}
@@ -192,11 +274,34 @@ static int load_programs(struct monitor *m, bool with_casts)
 	if (!m->bpf)
 		return -errno;
 	m->bpf->rodata->watch_casts = with_casts;
+	(void)bpf_program__set_autoload(m->bpf->progs.on_sys_enter, m->enters);
 	syscalls_fill((struct watch_shape *)m->bpf->rodata->watch_shapes);
 	return watch_bpf__load(m->bpf);
 }
 
-int monitor_load(struct monitor **ret, char *why, size_t size)
+/* NULL: it cannot be mapped. */
+static void *map_array(const struct bpf_map *map, size_t size, bool writes)
+{
+	void *at = mmap(NULL, size, PROT_READ | (writes ? PROT_WRITE : 0), MAP_SHARED,
+			bpf_map__fd(map), 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static int map_all(struct monitor *m)
+{
+	m->stats = map_array(m->bpf->maps.watch_stats, WATCH_SLOTS * sizeof(*m->stats), false);
+	m->processes = map_array(m->bpf->maps.watch_processes,
+				 WATCH_PROCESSES * sizeof(*m->processes), true);
+	m->bursts = map_array(m->bpf->maps.watch_bursts, WATCH_BURSTS * sizeof(*m->bursts), false);
+	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->ring = ring_buffer__new(bpf_map__fd(m->bpf->maps.watch_ring), on_record, m, NULL);
+	if (!m->stats || !m->processes || !m->bursts || m->wake < 0 || !m->ring)
+		return errno ? -errno : -ENOMEM;
+	return burst_init(m);
+}
+
+int monitor_load(struct monitor **ret, bool with_enters, char *why, size_t size)
 {
 	struct monitor *m = calloc(1, sizeof(*m));
 	int r;
@@ -206,6 +311,7 @@ int monitor_load(struct monitor **ret, char *why, size_t size)
 	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
 		m->links[i] = -1;
 	m->wake = -1;
+	m->enters = with_enters;
 	(void)pthread_mutex_init(&m->lock, NULL);
 	(void)pthread_cond_init(&m->drained, NULL);
 	(void)libbpf_set_print(say_libbpf);
@@ -219,19 +325,35 @@ int monitor_load(struct monitor **ret, char *why, size_t size)
 		return r;
 	}
 	watch_limits(m);
-	m->stats = mmap(NULL, WATCH_SLOTS * sizeof(*m->stats), PROT_READ, MAP_SHARED,
-			bpf_map__fd(m->bpf->maps.watch_stats), 0);
-	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	m->ring = ring_buffer__new(bpf_map__fd(m->bpf->maps.watch_ring), on_record, m, NULL);
-	if (m->stats == MAP_FAILED || m->wake < 0 || !m->ring) {
-		r = errno ? -errno : -ENOMEM;
-		m->stats = m->stats == MAP_FAILED ? NULL : m->stats;
+	r = map_all(m);
+	if (r < 0) {
 		(void)snprintf(why, size, "the BPF maps cannot be mapped: %s", strerror(-r));
 		monitor_free(m);
 		return r;
 	}
 	*ret = m;
 	return 0;
+}
+
+/* Has the warden turn a program into a link. */
+static int attach_one(int warden, const struct bpf_program *prog, uint32_t type, int cgroup,
+		      int *ret_link)
+{
+	struct sb_request q = { .abi = SB_ABI, .verb = SB_VERB_ATTACH, .attach_type = type };
+	int fds[2] = { bpf_program__fd(prog), cgroup };
+	int got[IO_FDS_MAX];
+	unsigned int count = 0;
+	struct sb_reply reply;
+	int r;
+
+	r = warden_ask(warden, &q, fds, type ? 2 : 1, &reply, got, &count);
+	if (r == 0)
+		r = reply.error;
+	if (r == 0 && count != 1)
+		r = -EBADMSG;
+	if (r == 0)
+		*ret_link = got[0];
+	return r;
 }
 
 int monitor_attach(struct monitor *m, int warden, int cgroup)
@@ -241,6 +363,7 @@ int monitor_attach(struct monitor *m, int warden, int cgroup)
 		uint32_t type;
 	} all[] = {
 		{ m->bpf->progs.on_sys_exit, 0 },
+		{ m->bpf->progs.on_fork, 0 },
 		{ m->bpf->progs.on_exec, 0 },
 		{ m->bpf->progs.on_exit, 0 },
 		{ m->bpf->progs.on_connect4, BPF_CGROUP_INET4_CONNECT },
@@ -249,34 +372,34 @@ int monitor_attach(struct monitor *m, int warden, int cgroup)
 		{ m->bpf->progs.on_bind6, BPF_CGROUP_INET6_BIND },
 	};
 
-	_Static_assert(ARRAY_SIZE(all) == ARRAY_SIZE(m->links), "a link for each program");
+	_Static_assert(ARRAY_SIZE(all) < ARRAY_SIZE(m->links), "a link for each, and one more");
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		struct sb_request q = { .abi = SB_ABI,
-					.verb = SB_VERB_ATTACH,
-					.attach_type = all[i].type };
-		int fds[2] = { bpf_program__fd(all[i].prog), cgroup };
-		int got[IO_FDS_MAX];
-		unsigned int count = 0;
-		struct sb_reply reply;
-		int r;
+		int r = attach_one(warden, all[i].prog, all[i].type, cgroup, &m->links[i]);
 
-		r = warden_ask(warden, &q, fds, all[i].type ? 2 : 1, &reply, got, &count);
-		if (r == 0)
-			r = reply.error;
-		if (r == 0 && count != 1)
-			r = -EBADMSG;
 		if (r < 0) {
-			for (size_t j = 0; j < i; j++)
-				fd_done(&m->links[j]);
+			monitor_detach(m);
 			return r;
 		}
-		m->links[i] = got[0];
 	}
 	return 0;
 }
 
+int monitor_compare(struct monitor *m, int warden)
+{
+	int *link = &m->links[MONITOR_LINKS - 1];
+	int r;
+
+	if (!m->enters)
+		return -EOPNOTSUPP;
+	r = *link >= 0 ? 0 : attach_one(warden, m->bpf->progs.on_sys_enter, 0, -1, link);
+	if (r == 0)
+		m->bpf->bss->watch_enters = 1;
+	return r;
+}
+
 void monitor_detach(struct monitor *m)
 {
+	m->bpf->bss->watch_enters = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
 		fd_done(&m->links[i]);
 }
@@ -322,11 +445,16 @@ static void near_set(struct monitor *m, uint64_t cgroup_id, const struct watch_c
 	__atomic_store_n(&n->id, cgroup_id, __ATOMIC_SEQ_CST);
 }
 
-int monitor_watch(struct monitor *m, uint64_t cgroup_id, const struct decode_target *to,
-		  uint32_t *ret_slot)
+static int put_call(struct monitor *m, const struct watched *w)
+{
+	return bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_calls), &w->cgroup_id, &w->call,
+				   BPF_ANY);
+}
+
+int monitor_watch(struct monitor *m, const struct monitor_plan *plan, uint32_t *ret_slot)
 {
 	struct watch_stats none = { 0 };
-	struct watch_call call = { 0 };
+	struct watched *w;
 	uint32_t slot = 0;
 	int r;
 
@@ -337,23 +465,32 @@ int monitor_watch(struct monitor *m, uint64_t cgroup_id, const struct decode_tar
 		(void)pthread_mutex_unlock(&m->lock);
 		return -EUSERS;
 	}
-	m->slots[slot] = (struct watched){
+	w = &m->slots[slot];
+	*w = (struct watched){
 		.is_used = true,
 		.generation = ++m->generation,
-		.cgroup_id = cgroup_id,
-		.to = *to,
+		.cgroup_id = plan->cgroup_id,
+		.to = plan->to,
+		.brake = plan->brake,
 	};
-	call.generation = m->generation;
-	call.slot = slot;
+	if (slot >= m->slots_used)
+		m->slots_used = slot + 1;
+	w->call = (struct watch_call){
+		.generation = w->generation,
+		.slot = slot,
+		.session = plan->session,
+		.flags = plan->brake ? WATCH_CALL_LOSSLESS : 0,
+	};
 	(void)pthread_mutex_unlock(&m->lock);
 	zero_counts(m, slot);
 	r = bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_stats), &slot, &none, BPF_ANY);
+	m->bpf->bss->watch_wishes[slot].taken = 0;
+	monitor_trace(m, slot, plan->trace);
 	if (r == 0)
-		r = bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_calls), &cgroup_id, &call,
-					BPF_ANY);
+		r = put_call(m, w);
 	if (r < 0) {
 		(void)pthread_mutex_lock(&m->lock);
-		m->slots[slot].is_used = false;
+		w->is_used = false;
 		(void)pthread_mutex_unlock(&m->lock);
 		return r;
 	}
@@ -361,33 +498,46 @@ int monitor_watch(struct monitor *m, uint64_t cgroup_id, const struct decode_tar
 	return 0;
 }
 
+void monitor_trace(struct monitor *m, uint32_t slot, const struct trace_set *trace)
+{
+	static const struct trace_set none;
+	const struct trace_set *t = trace ? trace : &none;
+
+	for (size_t i = 0; i < WATCH_SYSCALLS / 64; i++)
+		__atomic_store_n(&m->bpf->bss->watch_wishes[slot].trace[i], t->bits[i],
+				 __ATOMIC_RELAXED);
+}
+
 int monitor_set_init(struct monitor *m, uint32_t slot, uint32_t init_pid)
 {
-	struct watch_call call = {
-		.generation = m->slots[slot].generation,
-		.slot = slot,
-		.init_pid = init_pid,
-	};
+	struct watched *w = &m->slots[slot];
+	int r;
 
-	int r = bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_calls),
-				    &m->slots[slot].cgroup_id, &call, BPF_ANY);
-
+	w->call.init_pid = init_pid;
+	r = put_call(m, w);
 	/* not before init is known: it is not the tool's */
 	if (r == 0)
-		near_set(m, m->slots[slot].cgroup_id, &call);
+		near_set(m, w->cgroup_id, &w->call);
 	return r;
 }
 
-void monitor_drain(struct monitor *m)
+int monitor_drain(struct monitor *m)
 {
 	uint64_t one = 1, mine;
+	struct timespec until;
+	int r;
 
-	(void)pthread_mutex_lock(&m->lock);
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += DRAIN_SECONDS;
+	r = pthread_mutex_timedlock(&m->lock, &until);
+	if (r != 0)
+		return -r;
 	mine = ++m->drains_wanted;
 	(void)!write(m->wake, &one, sizeof(one));
-	while (m->drains_done < mine && m->is_running)
-		(void)pthread_cond_wait(&m->drained, &m->lock);
+	while (m->drains_done < mine && m->is_running && r == 0)
+		r = pthread_cond_timedwait(&m->drained, &m->lock, &until);
 	(void)pthread_mutex_unlock(&m->lock);
+	return -r;
 }
 
 static void add_counts(struct monitor *m, uint32_t slot, uint64_t counts[WATCH_SYSCALLS])
@@ -402,32 +552,46 @@ static void add_counts(struct monitor *m, uint32_t slot, uint64_t counts[WATCH_S
 	free(all);
 }
 
-static void take_errors(struct monitor *m, uint32_t slot, struct monitor_totals *ret)
+/* Those of processes, which are there already, and those that found no room there. */
+static void add_error(struct watched *w, const struct watch_error_key *key, uint64_t count)
+{
+	if (w->error_count == w->error_room) {
+		uint32_t room = w->error_room ? 2 * w->error_room : 64;
+		struct monitor_error *more = realloc(w->errors, room * sizeof(*more));
+
+		if (!more)
+			return;
+		w->errors = more;
+		w->error_room = room;
+	}
+	w->errors[w->error_count++] =
+		(struct monitor_error){ .nr = key->nr, .error = key->error, .count = count };
+}
+
+static void take_errors(struct monitor *m, uint32_t slot)
 {
 	int map = bpf_map__fd(m->bpf->maps.watch_errors);
+	struct watched *w = &m->slots[slot];
 	struct watch_error_key key, next;
-	uint32_t room = 0;
+	uint32_t known = w->error_count;
 	int r;
 
 	r = bpf_map_get_next_key(map, NULL, &next);
 	while (r == 0) {
+		uint32_t at = 0;
 		uint64_t n;
 
 		key = next;
 		r = bpf_map_get_next_key(map, &key, &next);
 		if (key.slot != slot || bpf_map_lookup_elem(map, &key, &n) != 0)
 			continue;
-		if (ret->error_count == room) {
-			struct monitor_error *more;
-
-			room = room ? 2 * room : 64;
-			more = realloc(ret->errors, room * sizeof(*more));
-			if (!more)
-				return;
-			ret->errors = more;
-		}
-		ret->errors[ret->error_count++] =
-			(struct monitor_error){ .nr = key.nr, .error = key.error, .count = n };
+		while (at < known &&
+		       (w->errors[at].nr != key.nr || w->errors[at].error != key.error))
+			at++;
+		if (at < known)
+			w->errors[at].count += n;
+		else
+			add_error(w, &key, n);
 		(void)bpf_map_delete_elem(map, &key);
 	}
 }
@@ -435,21 +599,102 @@ static void take_errors(struct monitor *m, uint32_t slot, struct monitor_totals 
 void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *ret)
 {
 	struct watched *w = &m->slots[slot];
+	const struct watch_stats *s = &m->stats[slot];
+	int drain_error = ret->drain_error;
 
 	memset(ret, 0, sizeof(*ret));
+	ret->drain_error = drain_error;
 	ret->is_counted = true;
 	near_clear(m, w->cgroup_id);
 	(void)bpf_map_delete_elem(bpf_map__fd(m->bpf->maps.watch_calls), &w->cgroup_id);
-	add_counts(m, slot, ret->counts);
-	take_errors(m, slot, ret);
 	(void)pthread_mutex_lock(&m->lock);
-	ret->emitted = m->stats[slot].seq;
+	burst_end_call(m, w);
+	activity_end_call(m, w);
+	if (w->to.influence)
+		influence_end_call(w->to.influence, w->to.call.number);
+	take_errors(m, slot);
+	memcpy(ret->counts, w->counts, sizeof(ret->counts));
+	add_counts(m, slot, ret->counts);
+	ret->errors = w->errors;
+	ret->error_count = w->error_count;
+	ret->emitted = s->seq;
 	ret->lost = dropped(m, slot);
-	ret->errors_missed = m->stats[slot].errors_missed;
+	for (int i = 0; i < EVENT_LOSS_COUNT; i++)
+		ret->lost_why[i] = s->why[i];
+	ret->errors_missed = s->errors_missed;
+	ret->unkept = s->unkept;
 	ret->delivered = w->delivered;
 	ret->saw_exec = w->saw_exec;
+	w->errors = NULL;
 	w->is_used = false;
 	(void)pthread_mutex_unlock(&m->lock);
+}
+
+void monitor_forget_files(struct monitor *m, struct influence *b)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	influence_forget_files(b);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+/* --- whether it still works --------------------------------------------------------- */
+
+static bool is_link_of_group_alive(int fd)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+	       (info.type != BPF_LINK_TYPE_CGROUP || info.cgroup.cgroup_id != 0);
+}
+
+/* The kernel side answers at the end of a system call of ours, before it returns. */
+static bool send_pulse(struct monitor *m)
+{
+	m->bpf->bss->watch_pulse_tgid = (uint32_t)getpid();
+	__atomic_store_n(&m->bpf->bss->watch_pulse, ++m->pulse, __ATOMIC_SEQ_CST);
+	(void)syscall(SYS_getppid);
+	return __atomic_load_n(&m->bpf->bss->watch_pulse, __ATOMIC_SEQ_CST) == 0;
+}
+
+static const char *look_for_failure(struct monitor *m)
+{
+	/* a process without a filter is not looked at */
+	if (prctl(PR_GET_SECCOMP) != SECCOMP_MODE_FILTER)
+		return NULL;
+	if (__atomic_load_n(&m->pulse_seen, __ATOMIC_ACQUIRE) == m->pulse)
+		m->pulse_misses = 0;
+	else if (++m->pulse_misses >= PULSES_MISSED)
+		return "the events are not read any more: the reader of the ring is stuck";
+	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
+		if (m->links[i] >= 0 && !is_link_of_group_alive(m->links[i]))
+			return "a program of the control group was detached";
+	/* one that waits is not overtaken */
+	if (m->pulse_misses == 0 && !send_pulse(m))
+		return "the programs in the kernel do not run any more: they were detached";
+	return NULL;
+}
+
+const char *monitor_failure(struct monitor *m)
+{
+	uint64_t now = io_now_ns();
+
+	/* what has failed is not trusted again */
+	if (!m->failure && now - m->looked_ns >= LOOK_EVERY_NS) {
+		m->looked_ns = now;
+		m->failure = look_for_failure(m);
+	}
+	return m->failure;
+}
+
+bool monitor_watches(struct monitor *m, uint32_t slot)
+{
+	const struct watched *w = &m->slots[slot];
+	struct watch_call call;
+
+	return bpf_map_lookup_elem(bpf_map__fd(m->bpf->maps.watch_calls), &w->cgroup_id, &call) ==
+		       0 &&
+	       memcmp(&call, &w->call, sizeof(call)) == 0;
 }
 
 void monitor_free(struct monitor *m)
@@ -470,6 +715,10 @@ void monitor_free(struct monitor *m)
 	ring_buffer__free(m->ring);
 	if (m->stats)
 		(void)munmap(m->stats, WATCH_SLOTS * sizeof(*m->stats));
+	if (m->processes)
+		(void)munmap(m->processes, WATCH_PROCESSES * sizeof(*m->processes));
+	if (m->bursts)
+		(void)munmap(m->bursts, WATCH_BURSTS * sizeof(*m->bursts));
 	watch_bpf__destroy(m->bpf);
 	fd_done(&m->wake);
 	(void)pthread_cond_destroy(&m->drained);

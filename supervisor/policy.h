@@ -61,6 +61,9 @@ enum policy_commit {
 	POLICY_COMMIT_AUTO, /* each call that exits by itself is committed */
 };
 
+/* Words of watch.trace: all names there are would be five times that; %file is one word. */
+#define POLICY_TRACE_MAX 1024
+
 struct policy {
 	struct sb_limits limits;
 	uint64_t wall_ns;
@@ -71,6 +74,10 @@ struct policy {
 	uint32_t disk_files; /* names in them */
 	bool as_root; /* inside, the user is root (0) */
 	enum policy_commit commit;
+	bool is_lossless; /* events: the tool is braked, rather than one lost */
+	bool compares; /* strings are read before each call, too */
+	bool pauses_blind; /* when watching fails its calls are paused; else killed */
+	char trace[POLICY_TRACE_MAX]; /* calls told whole: trace.h; "": none */
 	uint64_t approval_ns; /* a held call waits this long; then the answer is no */
 	struct policy_ask ask[POLICY_ASK_MAX];
 	size_t ask_count;

@@ -18,6 +18,7 @@
 #include "supervisor/policy.h"
 #include "supervisor/policy_doc.h"
 #include "supervisor/profile.h"
+#include "supervisor/trace.h"
 
 const char *const policy_commit_names[] = {
 	[POLICY_COMMIT_OPERATOR] = "operator",
@@ -497,6 +498,61 @@ static int read_loss(struct reader *r, const cJSON *v)
 	return fail(r, v, "\"on_supervisor_loss\" is \"kill\": nothing else is in force here");
 }
 
+static int read_monitor_loss(struct reader *r, const cJSON *v)
+{
+	int e = check_gives(r, v, "on_monitor_loss");
+
+	if (e < 0)
+		return e;
+	if (!cJSON_IsString(v) ||
+	    (strcmp(v->valuestring, "kill") != 0 && strcmp(v->valuestring, "pause") != 0))
+		return fail(r, v,
+			    "\"on_monitor_loss\" is \"kill\" or \"pause\": what happens to "
+			    "calls that cannot be watched any more");
+	r->p->pauses_blind = strcmp(v->valuestring, "pause") == 0;
+	return 0;
+}
+
+static int read_trace(struct reader *r, const cJSON *v)
+{
+	struct trace_set set;
+	AUTO_TEXT why = { 0 };
+
+	if (!cJSON_IsString(v) || strlen(v->valuestring) >= sizeof(r->p->trace))
+		return fail(r, v, "\"watch.trace\" is a text like \"%file,%network,!stat\"");
+	if (trace_parse(v->valuestring, &set, &why) < 0)
+		return fail(r, v, why.at ? why.at : "\"watch.trace\" is not understood");
+	(void)snprintf(r->p->trace, sizeof(r->p->trace), "%s", v->valuestring);
+	return 0;
+}
+
+static int read_watch(struct reader *r, const cJSON *watch)
+{
+	static const char *const known[] = { "mode", "trace", "compare" };
+	const cJSON *mode = get(watch, "mode"), *trace = get(watch, "trace");
+	const cJSON *compare = get(watch, "compare");
+	int e = check_gives(r, watch, "watch");
+
+	if (e == 0)
+		e = check_keys(r, watch, "\"watch\"", known, ARRAY_SIZE(known));
+	if (e < 0)
+		return e;
+	if (mode && (!cJSON_IsString(mode) || (strcmp(mode->valuestring, "fast") != 0 &&
+					       strcmp(mode->valuestring, "lossless") != 0)))
+		return fail(r, mode,
+			    "\"watch.mode\" is \"fast\" (what does not fit is counted) or "
+			    "\"lossless\" (the tool is braked)");
+	if (mode)
+		r->p->is_lossless = strcmp(mode->valuestring, "lossless") == 0;
+	if (compare && !cJSON_IsBool(compare))
+		return fail(r, compare,
+			    "\"watch.compare\" is true or false: whether paths are read "
+			    "before each call, too");
+	if (compare)
+		r->p->compares = cJSON_IsTrue(compare);
+	return trace ? read_trace(r, trace) : 0;
+}
+
 static int read_member_limits(struct reader *r, const cJSON *limits)
 {
 	return read_limits(r->p, limits, r->tighten, r->why, &r->bad) < 0 ? -EINVAL : 0;
@@ -547,6 +603,8 @@ static int read_members(struct reader *r)
 		{ "approval_timeout", read_timeout },
 		{ "root", read_root },
 		{ "on_supervisor_loss", read_loss },
+		{ "on_monitor_loss", read_monitor_loss },
+		{ "watch", read_watch },
 	};
 	const char *known[ARRAY_SIZE(members)];
 	int e;

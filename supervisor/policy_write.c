@@ -116,8 +116,14 @@ void policy_add_json(const struct policy *p, struct text *out)
 	add_syscalls(p, out);
 	text_add(out, ",\"exec\":{");
 	add_list(p, POLICY_EXEC_DENY, "deny", out);
-	text_printf(
-		out,
-		"},\"network\":{\"mode\":\"none\"},\"approval_timeout\":\"%llums\",\"root\":%s}",
-		(unsigned long long)(p->approval_ns / 1000000u), p->as_root ? "true" : "false");
+	text_printf(out, "},\"watch\":{\"mode\":\"%s\",\"compare\":%s",
+		    p->is_lossless ? "lossless" : "fast", p->compares ? "true" : "false");
+	if (p->trace[0]) {
+		text_add(out, ",\"trace\":");
+		text_add_json(out, p->trace, strlen(p->trace));
+	}
+	text_printf(out, "},\"on_monitor_loss\":\"%s\"", p->pauses_blind ? "pause" : "kill");
+	text_printf(out,
+		    ",\"network\":{\"mode\":\"none\"},\"approval_timeout\":\"%llums\",\"root\":%s}",
+		    (unsigned long long)(p->approval_ns / 1000000u), p->as_root ? "true" : "false");
 }

@@ -115,6 +115,8 @@ static int start_call(struct remote *r, struct text *why)
 	text_add(&params, "],\"keep_stdin\":true");
 	if (p->agent_call_id)
 		client_add_member(&params, "agent_call_id", p->agent_call_id);
+	if (p->trace)
+		client_add_member(&params, "trace", p->trace);
 	(void)add_pairs(&params, "env", p->env);
 	e = client_exchange(&r->c, "call.start", params.at, ANSWER_MS, &result, why);
 	if (e == 0)

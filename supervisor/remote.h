@@ -14,6 +14,7 @@ struct remote_plan {
 	const char *at; /* NULL: its own path */
 	const struct option_list *limits, *env;
 	const char *agent_call_id;
+	const char *trace; /* or NULL */
 	const char *const *argv;
 	bool as_root, discard, quiet;
 	int events_fd, report_fd; /* -1: none */

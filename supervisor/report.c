@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "sandbox/base/fd.h"
 #include "supervisor/profile.h"
@@ -124,6 +125,20 @@ static void add_processes(const struct tally *y, struct text *t)
 		text_printf(t, "%s{\"pid\":%u,\"ppid\":%u,\"exe\":%s,\"argv\":%s", i ? "," : "",
 			    p->pid, p->ppid, p->exe.at ? p->exe.at : "null",
 			    p->argv.at ? p->argv.at : "[]");
+		if (p->id.start_ns) {
+			text_add(t, ",\"exec_id\":");
+			tally_add_id(t, &p->id);
+		}
+		if (p->parent.start_ns) {
+			text_add(t, ",\"parent_exec_id\":");
+			tally_add_id(t, &p->parent);
+		}
+		if (p->argv.len == 0)
+			text_add(t, ",\"forked\":true");
+		if (p->syscalls.len > 0) {
+			text_add(t, ",\"syscalls\":");
+			text_add_n(t, p->syscalls.at, p->syscalls.len);
+		}
 		if (p->exit_status == -1)
 			text_add(t, ",\"exit_code\":null");
 		else if (WIFEXITED(p->exit_status))
@@ -131,11 +146,55 @@ static void add_processes(const struct tally *y, struct text *t)
 		else
 			text_printf(t, ",\"exit_code\":null,\"signal\":%d",
 				    WTERMSIG(p->exit_status));
+		if (p->inside >= 0 && WIFSIGNALED(p->exit_status))
+			add_string(t, "inside", profile_syscall_name(p->inside));
 		text_add(t, "}");
 	}
 	text_add(t, "]");
 	if (y->processes_cut > 0)
 		text_printf(t, ",\"processes_cut\":%u", y->processes_cut);
+}
+
+static void add_recent_call(uint64_t at, uint64_t last, double tick_ms, struct text *t)
+{
+	int32_t ret = (int32_t)at;
+	const char *name = ret < 0 && ret >= -4095 ? strerrorname_np(-ret) : NULL;
+	uint64_t ticks = ((last >> 41) - (at >> 41)) & (WATCH_RECENT_TICKS - 1);
+
+	text_printf(t, "{\"syscall\":\"%s\"", profile_syscall_name((int)(at >> 32 & 511)));
+	if (name)
+		text_printf(t, ",\"error\":\"%s\"", name);
+	else
+		text_printf(t, ",\"ret\":%d", ret);
+	text_printf(t, ",\"ms_before\":%.0f}", (double)ticks * tick_ms);
+}
+
+/* What was it doing: the last calls of each process, of a call that did not end well. */
+static void add_recent(const struct call *c, struct text *t)
+{
+	const struct tally *y = c->tally;
+	struct timespec tick = { 0 };
+	double tick_ms;
+
+	if (c->outcome == CALL_EXITED && WEXITSTATUS(c->status) == 0)
+		return;
+	/* one step of the coarse clock is one of the kernel's ticks (clock_getres(2)) */
+	(void)clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	tick_ms = (double)tick.tv_nsec / 1e6;
+	text_add(t, ",\"recent\":[");
+	for (uint32_t i = 0; i < y->recent_count; i++) {
+		const struct tally_recent *r = &y->recents[i];
+
+		text_printf(t, "%s{\"pid\":%u,\"exec_id\":", i ? "," : "", r->pid);
+		tally_add_id(t, &r->id);
+		text_add(t, ",\"calls\":[");
+		for (uint32_t k = 0; k < r->count; k++) {
+			text_add(t, k ? "," : "");
+			add_recent_call(r->at[k], r->at[r->count - 1], tick_ms, t);
+		}
+		text_add(t, "]}");
+	}
+	text_add(t, "]");
 }
 
 static void add_denials(const struct tally *y, struct text *t)
@@ -226,6 +285,48 @@ void report_make_result(const struct call *c, const struct changes *changes, int
 	text_add(out, "}}");
 }
 
+/* A change that no event told of: writing through memory, or a loss. */
+static size_t untold_changes(const struct call *c, const struct changes *changes)
+{
+	const char *root = c->session->at;
+	size_t n = 0;
+
+	for (size_t i = 0; changes && i < changes->count; i++) {
+		AUTO_TEXT path = { 0 };
+
+		text_printf(&path, "%s/%s", root, changes->at[i].path);
+		n += path.at && !tally_has_seen(c->tally, path.at, path.len);
+	}
+	return n;
+}
+
+/* How it was watched: what was lost and why, whether it was braked, and what is not known. */
+static void add_watching(const struct call *c, const struct changes *changes, struct text *t)
+{
+	const struct monitor_totals *m = &c->totals;
+
+	if (!m->is_counted)
+		return;
+	text_printf(t, ",\"exact\":%s,\"mode\":\"%s\"", m->is_exact ? "true" : "false",
+		    c->session->policy->is_lossless ? "lossless" : "fast");
+	if (m->lost > 0)
+		text_printf(t, ",\"lost_full\":%llu,\"lost_quota\":%llu",
+			    (unsigned long long)m->lost_why[EVENT_LOSS_FULL],
+			    (unsigned long long)m->lost_why[EVENT_LOSS_QUOTA]);
+	if (c->brake.count > 0)
+		text_printf(t, ",\"brakes\":%llu,\"braked_ns\":%llu",
+			    (unsigned long long)c->brake.count,
+			    (unsigned long long)c->brake.braked_ns);
+	if (m->unkept > 0)
+		text_printf(t, ",\"calls_of_no_process\":%llu", (unsigned long long)m->unkept);
+	if (c->tally->paths_cut)
+		text_add(t, ",\"changes_without_event\":null");
+	else
+		text_printf(t, ",\"changes_without_event\":%zu", untold_changes(c, changes));
+	if (c->session->influence.is_cut)
+		text_add(t, ",\"influences_cut\":true");
+}
+
 void report_make(const struct call *c, const struct changes *changes, int changes_error,
 		 struct text *out)
 {
@@ -257,12 +358,15 @@ void report_make(const struct call *c, const struct changes *changes, int change
 	add_changes(c, changes, changes_error, SIZE_MAX, out);
 	add_syscalls(c, out);
 	add_processes(c->tally, out);
+	add_recent(c, out);
 	add_reach(c->tally, out);
 	text_printf(out,
 		    ",\"killed_leftovers\":%u,\"events\":{\"emitted\":%llu,\"delivered\":%llu,"
-		    "\"lost\":%llu},\"protection\":",
+		    "\"lost\":%llu",
 		    c->killed_leftovers, (unsigned long long)c->totals.emitted,
 		    (unsigned long long)c->totals.delivered, (unsigned long long)c->totals.lost);
+	add_watching(c, changes, out);
+	text_add(out, "},\"protection\":");
 	session_add_protection(s, c->totals.saw_exec, out);
 	text_add(out, "}\n");
 }

@@ -54,6 +54,8 @@ struct options {
 	const char *workspace, *at, *events, *report, *status_fd, *require, *agent_call_id, *host,
 		*policy;
 	struct option_list limits, env;
+	const char *trace;
+	bool lossless;
 };
 
 static const struct option_row rows[] = {
@@ -75,6 +77,10 @@ static const struct option_row rows[] = {
 	  "write every event, one JSON object a line" },
 	{ 0, "report", OPTION_TEXT, offsetof(struct options, report), "FILE",
 	  "write the report, one JSON object" },
+	{ 0, "trace", OPTION_TEXT, offsetof(struct options, trace), "SET",
+	  "tell these system calls whole, in strace's words: %file,openat,!stat, all" },
+	{ 0, "lossless", OPTION_BOOL, offsetof(struct options, lossless), NULL,
+	  "brake the command rather than lose an event" },
 	{ 0, "status-fd", OPTION_TEXT, offsetof(struct options, status_fd), "N",
 	  "write how it ended to this fd, one JSON line" },
 	{ 0, "require", OPTION_TEXT, offsetof(struct options, require), "TIER",
@@ -189,6 +195,25 @@ static int check_workspace(struct run *r, struct text *why)
 	return 0;
 }
 
+static int take_trace(struct run *r, struct text *why)
+{
+	struct trace_set set;
+	AUTO_TEXT wrong = { 0 };
+
+	if (strlen(r->opt.trace) >= sizeof(r->policy.trace)) {
+		text_printf(why,
+			    "--trace takes at most %zu characters: classes like %%file are short",
+			    sizeof(r->policy.trace) - 1);
+		return -EINVAL;
+	}
+	if (trace_parse(r->opt.trace, &set, &wrong) < 0) {
+		text_printf(why, "--trace: %s", wrong.at ? wrong.at : "not understood");
+		return -EINVAL;
+	}
+	(void)snprintf(r->policy.trace, sizeof(r->policy.trace), "%s", r->opt.trace);
+	return 0;
+}
+
 static int check_options(struct run *r, struct text *why)
 {
 	uint64_t fd = 0;
@@ -200,6 +225,10 @@ static int check_options(struct run *r, struct text *why)
 		e = policy_set_limit(&r->policy, r->opt.limits.at[i], why);
 	for (size_t i = 0; e == 0 && i < r->opt.env.count; i++)
 		e = policy_add_env(&r->policy, r->opt.env.at[i], why);
+	if (e == 0 && r->opt.trace)
+		e = take_trace(r, why);
+	r->policy.is_lossless |= r->opt.lossless;
+	r->host.compares = r->policy.compares;
 	if (e < 0)
 		return e;
 	if (r->opt.require && !session_is_tier(r->opt.require)) {
@@ -365,6 +394,8 @@ static int open_session(struct run *r, struct text *why)
 	r->session.monitor = r->monitor;
 	if (r->monitor)
 		monitor_add_view(r->monitor, &r->session.view);
+	if (r->monitor && r->policy.compares)
+		host_compare(&r->host, &r->session);
 	r->host.require = r->opt.require;
 	if (!host_is_enough(&r->host, &r->session, why))
 		return -EPERM;
@@ -738,12 +769,16 @@ static int run_there(struct run *r, struct text *why)
 		return usage(why);
 	if (setenv("GLOVEBOX_HOST", r->opt.host, 1) < 0)
 		return command_fail(RUN_FAILED, "out of memory");
+	if (r->opt.lossless)
+		return command_fail(RUN_FAILED, "--lossless is the daemon's to give: \"watch\": "
+						"{\"mode\": \"lossless\"} in its policy");
 	plan = (struct remote_plan){
 		.workspace = r->workspace,
 		.at = strcmp(r->opt.at, r->workspace) == 0 ? NULL : r->opt.at,
 		.limits = &r->opt.limits,
 		.env = &r->opt.env,
 		.agent_call_id = r->opt.agent_call_id,
+		.trace = r->opt.trace,
 		.argv = r->argv,
 		.as_root = r->opt.as_root,
 		.discard = r->opt.discard,

@@ -16,6 +16,7 @@
 #include "supervisor/call_inner.h"
 #include "supervisor/leaf.h"
 #include "supervisor/session.h"
+#include "supervisor/watchdog.h"
 
 #define SAMPLE_US 1000000u
 
@@ -79,6 +80,9 @@ static int on_sample(sd_event_source *s, uint64_t now, void *context)
 	char text[64];
 
 	(void)now;
+	watchdog_look(c);
+	if (!c->on_sample)
+		return 0; /* it is being killed */
 	if (c->state == CALL_RUNNING) {
 		t = call_begin(c, "call.usage");
 		text_printf(t, ",\"cpu_ns\":%llu,\"processes\":%u",

@@ -479,6 +479,14 @@ void session_drop_call(struct session *s, struct call *c)
 		}
 }
 
+void session_forget_files(struct session *s)
+{
+	if (s->monitor)
+		monitor_forget_files(s->monitor, &s->influence);
+	else
+		influence_forget_files(&s->influence);
+}
+
 void session_done(struct session *s)
 {
 	s->on_keeper = sd_event_source_disable_unref(s->on_keeper);
@@ -491,6 +499,7 @@ void session_done(struct session *s)
 	}
 	s->steer_count = 0;
 	stack_done(&s->stack);
+	influence_done(&s->influence);
 	if (s->owns_policy && s->policy) {
 		policy_done(s->policy);
 		free(s->policy);

@@ -87,6 +87,7 @@ struct session {
 	uint32_t landlock_abi;
 	uint32_t range;
 	struct explain_view view;
+	struct influence influence; /* who wrote what, for the monitor's thread */
 	struct disk *disk; /* while calls run, or NULL; owned */
 	struct profile *profile; /* of a policy with system calls of its own, or NULL; owned */
 
@@ -129,6 +130,9 @@ int session_make_id(char ret[SB_ID_MAX]);
 
 /* The one setter. -EPROTO: the move is not legal. */
 int session_set_state(struct session *s, enum session_state to);
+
+/* Layers were taken away: who wrote what holds no more. */
+void session_forget_files(struct session *s);
 
 /* Everything to "none". */
 void session_init(struct session *s);

@@ -6,12 +6,17 @@
  */
 #include "supervisor/syscalls.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "sandbox/base/fd.h"
 #include "supervisor/profile.h"
+#include "supervisor/trace.h"
 
 #define FILE_CLASS .event_class = EVENT_CLASS_FILE
 #define PATH1(k)                                             \
@@ -27,14 +32,14 @@
 	{                                                     \
 		.flags = WATCH_PROBE, FILE_CLASS, __VA_ARGS__ \
 	}
-#define BY_FD                                                \
-	{                                                    \
-		.flags = WATCH_REPORT | WATCH_FD, FILE_CLASS \
+#define BY_FD                                                         \
+	{                                                             \
+		.flags = WATCH_REPORT | WATCH_FD, FILE_CLASS, .fd = 1 \
 	}
-/* No event of its own; but which file is full is said. */
-#define FULL_FD                               \
-	{                                     \
-		.flags = WATCH_FD, FILE_CLASS \
+/* Counted by file and burst; but which file is full is said at once. */
+#define WRITES(number)                                                              \
+	{                                                                           \
+		.flags = WATCH_FD, FILE_CLASS, .fd = (number), .more = WATCH_WRITE, \
 	}
 #define SIGNAL                                                         \
 	{                                                              \
@@ -49,9 +54,22 @@
 #define PROC_CALL(name, argnames, ...) CALL(name, EVENT_CLASS_PROC, argnames, ##__VA_ARGS__)
 #define FILE_CALL(name, argnames, ...) CALL(name, EVENT_CLASS_FILE, argnames, ##__VA_ARGS__)
 #define NET_CALL(name, argnames, ...) CALL(name, EVENT_CLASS_NET, argnames, ##__VA_ARGS__)
-#define ADDRESS                                                                     \
-	{                                                                           \
-		.flags = WATCH_ANY | WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET \
+#define ADDRESS_FLAGS .flags = WATCH_ANY | WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET
+/* A connection is never the first to be lost. */
+#define ADDRESS                                                                        \
+	{                                                                              \
+		.flags = WATCH_ANY | WATCH_SOCKADDR, .event_class = EVENT_CLASS_DENIED \
+	}
+/* A server that waits without blocking fails all the time: only what came. */
+#define ACCEPTS                                                                              \
+	{                                                                                    \
+		.flags = WATCH_REPORT, .event_class = EVENT_CLASS_DENIED, .more = WATCH_PEER \
+	}
+/* sendmmsg(2): the first of its messages. */
+#define SENDS_MSG                                                        \
+	{                                                                \
+		.flags = WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET, \
+		.more = WATCH_MSG | WATCH_FORGET                         \
 	}
 
 static const struct syscall_row rows[] = {
@@ -102,11 +120,15 @@ static const struct syscall_row rows[] = {
 	{ "fchown", "file.chown", BY_FD, NULL },
 	{ "truncate", "file.truncate", PATH1(), NULL },
 	{ "ftruncate", "file.truncate", BY_FD, NULL },
-	{ "write", "file.write", FULL_FD, NULL },
-	{ "pwrite64", "file.write", FULL_FD, NULL },
-	{ "writev", "file.write", FULL_FD, NULL },
-	{ "pwritev", "file.write", FULL_FD, NULL },
-	{ "fallocate", "file.write", FULL_FD, NULL },
+	{ "write", "file.write", WRITES(1), NULL },
+	{ "pwrite64", "file.write", WRITES(1), NULL },
+	{ "writev", "file.write", WRITES(1), NULL },
+	{ "pwritev", "file.write", WRITES(1), NULL },
+	{ "pwritev2", "file.write", WRITES(1), NULL },
+	{ "sendfile", "file.write", WRITES(1), NULL },
+	{ "copy_file_range", "file.write", WRITES(3), NULL },
+	{ "splice", "file.write", WRITES(3), NULL },
+	FILE_CALL("fallocate", "fd mode offset len", .fd = 1),
 	{ "stat", "file.look", PROBE(.path = 1), NULL },
 	{ "lstat", "file.look", PROBE(.path = 1), NULL },
 	{ "newfstatat", "file.look", PROBE(.dir = 1, .path = 2), NULL },
@@ -115,18 +137,23 @@ static const struct syscall_row rows[] = {
 	{ "faccessat", "file.look", PROBE(.dir = 1, .path = 2), NULL },
 	{ "faccessat2", "file.look", PROBE(.dir = 1, .path = 2), NULL },
 	{ "readlink", "file.look", PROBE(.path = 1), NULL },
-	{ "chdir", "file.look", PROBE(.path = 1), NULL },
 	{ "execve", "file.look", PROBE(.path = 1), NULL },
 	{ "connect", "net.connect", ADDRESS, NULL },
-	{ "bind", "net.bind", ADDRESS, NULL },
+	{ "bind", "net.bind", { ADDRESS_FLAGS, .more = WATCH_LOCAL }, NULL },
+	{ "listen",
+	  "net.listen",
+	  { .flags = WATCH_ANY, .event_class = EVENT_CLASS_NET, .more = WATCH_LOCAL },
+	  NULL },
+	{ "accept", "net.accept", ACCEPTS, NULL },
+	{ "accept4", "net.accept", ACCEPTS, NULL },
 	{ "sendto",
 	  "net.send",
 	  { .flags = WATCH_SOCKADDR,
 	    .event_class = EVENT_CLASS_NET,
 	    .more = WATCH_SEND | WATCH_FORGET },
 	  NULL },
-	{ "sendmsg", "net.send", { .event_class = EVENT_CLASS_NET, .more = WATCH_FORGET }, NULL },
-	{ "sendmmsg", "net.send", { .event_class = EVENT_CLASS_NET, .more = WATCH_FORGET }, NULL },
+	{ "sendmsg", "net.send", SENDS_MSG, NULL },
+	{ "sendmmsg", "net.send", SENDS_MSG, NULL },
 	{ "kill", "proc.signal", SIGNAL, NULL },
 	{ "tkill", "proc.signal", SIGNAL, NULL },
 	{ "tgkill", "proc.signal", SIGNAL, NULL },
@@ -134,11 +161,11 @@ static const struct syscall_row rows[] = {
 	{ "rt_tgsigqueueinfo", "proc.signal", SIGNAL, NULL },
 	{ "pidfd_send_signal", "proc.signal", SIGNAL, NULL },
 	{ "ptrace", "proc.ptrace", SIGNAL, NULL },
-	/* processes; clone3 is told by what it makes */
-	PROC_CALL("clone", "flags"),
-	PROC_CALL("fork", NULL),
-	PROC_CALL("vfork", NULL),
-	PROC_CALL("clone3", NULL),
+	/* processes: what was made is told by EVENT_FORK */
+	PROC_CALL("clone", "flags", .more = WATCH_FAILED),
+	PROC_CALL("fork", NULL, .more = WATCH_FAILED),
+	PROC_CALL("vfork", NULL, .more = WATCH_FAILED),
+	PROC_CALL("clone3", NULL, .more = WATCH_FAILED),
 	PROC_CALL("process_vm_readv", "target - - - - flags"),
 	PROC_CALL("process_vm_writev", "target - - - - flags"),
 	PROC_CALL("process_madvise", "pidfd - - advice flags"),
@@ -176,24 +203,24 @@ static const struct syscall_row rows[] = {
 	FILE_CALL("name_to_handle_at", "dfd - - - flags", .dir = 1, .path = 2),
 	FILE_CALL("open_by_handle_at", "mountfd - flags"),
 	FILE_CALL("memfd_create", "- flags"),
+	FILE_CALL("chdir", NULL, .path = 1),
+	FILE_CALL("fchdir", "fd", .fd = 1),
 	/* names and times */
 	FILE_CALL("setxattr", "- - - size flags", .path = 1),
 	FILE_CALL("lsetxattr", "- - - size flags", .path = 1),
-	FILE_CALL("fsetxattr", "fd - - size flags"),
+	FILE_CALL("fsetxattr", "fd - - size flags", .fd = 1),
 	FILE_CALL("removexattr", NULL, .path = 1),
 	FILE_CALL("lremovexattr", NULL, .path = 1),
-	FILE_CALL("fremovexattr", "fd"),
+	FILE_CALL("fremovexattr", "fd", .fd = 1),
 	FILE_CALL("utimensat", "dfd - - flags", .dir = 1, .path = 2),
 	/* memory that is run, or shared with a file */
-	FILE_CALL("mmap", "addr len prot flags fd off", .more = WATCH_MAP),
+	FILE_CALL("mmap", "addr len prot flags fd off", .fd = 5, .more = WATCH_MAP),
 	FILE_CALL("mprotect", "start len prot", .more = WATCH_PROTECT),
 	FILE_CALL("pkey_mprotect", "start len prot pkey", .more = WATCH_PROTECT),
 	/* sockets */
 	NET_CALL("socket", "family type protocol"),
 	NET_CALL("socketpair", "family type protocol"),
-	NET_CALL("listen", "fd backlog"),
-	NET_CALL("accept", "fd"),
-	NET_CALL("accept4", "fd - - flags"),
+	NET_CALL("setsockopt", "fd level optname - optlen"),
 	/* the machine's kernel */
 	PROC_CALL("bpf", "cmd - size"),
 	PROC_CALL("perf_event_open", "- pid cpu group_fd flags"),
@@ -223,6 +250,7 @@ static const struct syscall_row rows[] = {
 };
 
 static int numbers[ARRAY_SIZE(rows)];
+static const struct syscall_row *by_number[WATCH_SYSCALLS];
 
 void syscalls_fill(struct watch_shape shapes[WATCH_SYSCALLS])
 {
@@ -231,9 +259,12 @@ void syscalls_fill(struct watch_shape shapes[WATCH_SYSCALLS])
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		numbers[i] = profile_syscall_number(rows[i].name);
-		if (numbers[i] >= 0 && numbers[i] < WATCH_SYSCALLS)
-			shapes[numbers[i]] = rows[i].shape;
+		if (numbers[i] < 0 || numbers[i] >= WATCH_SYSCALLS)
+			continue;
+		shapes[numbers[i]] = rows[i].shape;
+		by_number[numbers[i]] = &rows[i];
 	}
+	trace_fill(shapes);
 	for (int nr = 0; nr < WATCH_SYSCALLS && profile_default(&p, &fd) == 0; nr++)
 		profile_errors(p, nr, &shapes[nr].deny_errno, &shapes[nr].deny_errno2);
 }
@@ -245,12 +276,27 @@ static const __u64 told_prctls[] = {
 	PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT,    PR_SET_PTRACER,
 };
 
+/* setsockopt(2): what goes around a route, an address or a filter. */
+static bool is_told_option(int level, int option)
+{
+	static const int sockets[] = { SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_BINDTODEVICE,
+				       SO_MARK,          SO_PASSCRED,   SO_DETACH_FILTER };
+
+	if (level == SOL_IP)
+		return option == IP_TRANSPARENT || option == IP_HDRINCL;
+	if (level != SOL_SOCKET)
+		return level != SOL_TCP && level != SOL_IPV6 && level != SOL_UDP;
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
+		if (sockets[i] == option)
+			return true;
+	return false;
+}
+
 bool syscalls_is_told(const struct syscall_row *row, const __u64 args[6], __s64 ret)
 {
-	/* in the child: its parent has told of it */
-	if (ret == 0 && (strcmp(row->name + (row->name[0] == 'v'), "fork") == 0 ||
-			 strncmp(row->name, "clone", 5) == 0))
-		return false;
+	(void)ret;
+	if (strcmp(row->name, "setsockopt") == 0)
+		return is_told_option((int)args[1], (int)args[2]);
 	if (strcmp(row->name, "prctl") != 0)
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(told_prctls); i++)
@@ -259,10 +305,13 @@ bool syscalls_is_told(const struct syscall_row *row, const __u64 args[6], __s64 
 	return false;
 }
 
+bool syscalls_is_event(const struct syscall_row *row, const struct event *e)
+{
+	return !(e->flags & EVENT_F_ONLY_TRACED) && (row->shape.flags & SYSCALLS_REPORTED) &&
+	       !(row->shape.flags & WATCH_PROBE) && syscalls_is_told(row, e->args, e->ret);
+}
+
 const struct syscall_row *syscalls_find(int nr)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (numbers[i] == nr)
-			return &rows[i];
-	return NULL;
+	return nr >= 0 && nr < WATCH_SYSCALLS ? by_number[nr] : NULL;
 }

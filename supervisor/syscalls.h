@@ -26,6 +26,9 @@ void syscalls_fill(struct watch_shape shapes[WATCH_SYSCALLS]);
 /* Whether it is worth an event: some calls do many things, and some return twice. */
 bool syscalls_is_told(const struct syscall_row *row, const __u64 args[6], __s64 ret);
 
+/* Whether it is an event by itself, and not only because it is traced. */
+bool syscalls_is_event(const struct syscall_row *row, const struct event *e);
+
 /* The row of a number, or NULL when it is not a reported one. */
 const struct syscall_row *syscalls_find(int nr);
 

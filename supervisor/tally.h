@@ -3,8 +3,10 @@
 #ifndef SUPERVISOR_TALLY_H
 #define SUPERVISOR_TALLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "bpf/event.h"
 #include "supervisor/explain.h"
 #include "supervisor/text.h"
 
@@ -13,12 +15,37 @@
 #define TALLY_PROCESSES 8192
 #define TALLY_CONNECTIONS 1024
 #define TALLY_DENIALS 512
+/* Processes whose last system calls are kept, two kilobytes each: those that ended last,
+ * and before all others those that failed. */
+#define TALLY_RECENTS 64
+/* Paths that events told of, by their hash: 8 bytes each. Beyond, whether each change had
+ * an event is not known. */
+#define TALLY_PATHS (1u << 20)
+
+/* A process, the same over exec: pids are used again. */
+struct tally_id {
+	uint32_t host_pid;
+	uint64_t start_ns; /* CLOCK_BOOTTIME; 0: not known */
+};
 
 struct tally_process {
 	uint32_t pid, ppid;
+	struct tally_id id, parent;
 	struct text exe; /* JSON string */
-	struct text argv; /* JSON array */
+	struct text argv; /* JSON array; empty: it was forked, and ran on what it was */
+	struct text syscalls; /* JSON object, when it has ended */
 	int32_t exit_status; /* wait status, -1: not seen to end */
+	int32_t inside; /* system call it was ended in, -1: none */
+};
+
+/* What a process did last. */
+struct tally_recent {
+	struct tally_id id;
+	uint32_t pid;
+	int32_t exit_status;
+	uint32_t count;
+	uint64_t order;
+	uint64_t at[WATCH_RECENT]; /* watch_recent(), oldest first */
 };
 
 struct tally_connection {
@@ -44,19 +71,49 @@ struct tally {
 	struct tally_denial *denials;
 	uint32_t denial_count, denials_cut;
 	uint64_t execs;
+	uint32_t *process_cells; /* hash by id: index + 1 of the last entry */
+	uint32_t process_room;
+	struct tally_recent *recents;
+	uint32_t recent_count;
+	uint64_t recent_order;
+	uint64_t *paths; /* hash set; 0 is free */
+	uint32_t path_count, path_room;
+	bool paths_cut;
+	uint64_t influences;
 };
 
 struct tally *tally_new(void);
 void tally_free(struct tally *t);
 
-void tally_exec(struct tally *t, uint32_t pid, uint32_t ppid, const char *exe, size_t exe_len,
+/* A process was made; it may never execute a program of its own. */
+void tally_fork(struct tally *t, const struct event *e);
+
+void tally_exec(struct tally *t, const struct event *e, const char *exe, size_t exe_len,
 		const char *argv, size_t argv_len);
-void tally_exit(struct tally *t, uint32_t pid, int32_t status);
+
+/* The parent that made it, which may be gone since; false: not known. */
+bool tally_parent(const struct tally *t, const struct event *e, struct tally_id *ret);
+
+void tally_exit(struct tally *t, const struct event *e);
+
+/* What it did: its calls, counted, and the last of them. */
+void tally_did(struct tally *t, const struct watch_process *p);
+
+/* An event told of a path; whether one did. */
+void tally_saw(struct tally *t, const char *path, size_t len);
+bool tally_has_seen(const struct tally *t, const char *path, size_t len);
+
+/* Whether it is the first time for these numbers: of what is told once. */
+bool tally_is_first(struct tally *t, const char *what, size_t len, uint64_t number);
+
 void tally_connect(struct tally *t, const char *addr, uint16_t port, const char *verdict);
 
 /* Takes the texts of `d`. How many of its kind there were, with this one; 0: there are
  * too many kinds to tell. */
 uint64_t tally_denied(struct tally *t, const char *syscall, struct denial *d);
+
+/* A process by its name: "BOOT:NANOSECONDS:PID", all of the machine. */
+void tally_add_id(struct text *out, const struct tally_id *id);
 
 /* argv with NULs between, as a JSON array. */
 void tally_add_argv(struct text *out, const char *argv, size_t len);

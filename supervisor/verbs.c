@@ -50,6 +50,7 @@ const struct verb_rule verb_rules[VERB_COUNT] = {
 	[VERB_STEER] = { "steer", 0, true },
 	[VERB_DISCARD] = { "discard", 0, true },
 	[VERB_ROLLBACK] = { "rollback", 0, true },
+	[VERB_TRACE] = { "call.trace", STARTED, true },
 };
 
 enum verb verb_find(const char *method)

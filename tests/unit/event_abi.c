@@ -63,9 +63,20 @@ Test(event_abi, offsets_in_c_equal_those_in_the_bpf_object)
 	MEMBER(event, len);
 	MEMBER(event, comm);
 	MEMBER(event, data);
+	MEMBER(event, start_ns);
+	MEMBER(event, parent_start_ns);
+	MEMBER(event, host_ppid);
+	MEMBER(event, tid);
 	MEMBER(watch_call, generation);
 	MEMBER(watch_call, slot);
 	MEMBER(watch_call, init_pid);
+	MEMBER(watch_call, session);
+	MEMBER(watch_call, flags);
+	MEMBER(watch_process, recent);
+	MEMBER(watch_process, counts);
+	MEMBER(watch_process, pairs);
+	MEMBER(watch_burst, bytes);
+	MEMBER(watch_wish, trace);
 	MEMBER(watch_stats, seq);
 	MEMBER(watch_stats, dropped);
 	MEMBER(watch_stats, errors_missed);
@@ -86,11 +97,16 @@ Test(event_abi, sizes_in_c_equal_those_in_the_bpf_object)
 	check_size(btf, "watch_stats", sizeof(struct watch_stats));
 	check_size(btf, "watch_shape", sizeof(struct watch_shape));
 	check_size(btf, "watch_counts", sizeof(struct watch_counts));
+	check_size(btf, "watch_process", sizeof(struct watch_process));
+	check_size(btf, "watch_burst", sizeof(struct watch_burst));
+	check_size(btf, "watch_burst_key", sizeof(struct watch_burst_key));
+	check_size(btf, "watch_wish", sizeof(struct watch_wish));
 	check_size(btf, "watch_error_key", sizeof(struct watch_error_key));
 	btf__free(btf);
 }
 
 Test(event_abi, the_head_has_no_hidden_padding)
 {
-	cr_assert_eq(EVENT_HEAD_SIZE, 2 + 2 + 4 + 3 * 8 + 4 * 4 + 8 + 6 * 8 + 4 * 2 + 16);
+	cr_assert_eq(EVENT_HEAD_SIZE,
+		     2 + 2 + 4 + 3 * 8 + 4 * 4 + 8 + 6 * 8 + 4 * 2 + 16 + 2 * 8 + 2 * 4);
 }
