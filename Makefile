@@ -172,6 +172,9 @@ $(B)/agents/node_modules: tests/agents/package.json
 test-agents: all $(B)/agents/node_modules ## Claude Code and Codex as they are, with a scripted model (downloads 1 GB)
 	$(Q)/usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/agents $(T)
 
+test-loss: all $(STIMULI) ## a thousand floods: every record delivered or counted (root, half an hour)
+	$(Q)GLOVEBOX_LOSS_RUNS=1000 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e/test_loss.py -k fast $(T)
+
 escape: all $(B)/weak/glovebox ## the escape suite by itself, in every tier this machine has (root)
 	$(Q)tests/escape/run
 	$(Q)/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/escape $(T)

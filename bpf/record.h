@@ -8,28 +8,6 @@
 
 #include "bpf/state.h"
 
-/* As the call sees it. */
-static __always_inline int number_inside(struct pid *pid)
-{
-	unsigned int level = LOAD(pid, level);
-	unsigned int size = bpf_core_type_size(struct upid);
-	int nr = 0;
-
-	if (!pid || !level)
-		return 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-			      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
-				      (__u64)level * size + bpf_core_field_offset(struct upid, nr));
-	return nr;
-}
-
-static __always_inline int pid_inside(struct task_struct *task)
-{
-	struct signal_struct *signal = LOAD(task, signal);
-
-	return number_inside(LOAD(signal, pids[1])); /* PIDTYPE_TGID */
-}
-
 /* Zeroes the head and takes the record's number. The data needs no zeroing:
  * only what a span covers is sent. */
 __noinline int begin_head(struct scratch *s, __u32 slot, __u64 generation, __u32 kind)

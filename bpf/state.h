@@ -222,6 +222,34 @@ static __always_inline __u64 group_of(struct task_struct *task)
 	return node->id;
 }
 
+/* As the call sees it. */
+static __always_inline int number_inside(struct pid *pid)
+{
+	unsigned int level = LOAD(pid, level);
+	unsigned int size = bpf_core_type_size(struct upid);
+	int nr = 0;
+
+	if (!pid || !level)
+		return 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+			      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
+				      (__u64)level * size + bpf_core_field_offset(struct upid, nr));
+	return nr;
+}
+
+static __always_inline int pid_inside(struct task_struct *task)
+{
+	struct signal_struct *signal = LOAD(task, signal);
+
+	return number_inside(LOAD(signal, pids[1])); /* PIDTYPE_TGID */
+}
+
+/* In a function of its own: it is asked for a millisecond of each call. */
+__noinline int is_first_inside_now(void)
+{
+	return pid_inside(CURRENT()) == 1;
+}
+
 static __always_inline struct watch_call *find_call(void)
 {
 	struct task_struct *task = CURRENT();
@@ -231,6 +259,9 @@ static __always_inline struct watch_call *find_call(void)
 		near->id == id ? &near->call : bpf_map_lookup_elem(&watch_calls, &id);
 
 	if (!c || c->init_pid == LOAD(task, tgid))
+		return 0;
+	/* in its first moments init has no number there yet, and is known by the other one */
+	if (!c->init_pid && is_first_inside_now())
 		return 0;
 	return c;
 }

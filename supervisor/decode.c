@@ -210,6 +210,7 @@ static void emit_denied(const struct event *e, const struct decode_target *to, c
 
 	text_add_n(&kept.subject, d->subject.at ? d->subject.at : "", d->subject.len);
 	text_add_n(&kept.suggest, d->suggest.at ? d->suggest.at : "", d->suggest.len);
+	to->tally->denied++;
 	count = tally_denied(to->tally, syscall, d);
 	if (is_told(count))
 		tell_denied(e, to, syscall, &kept, count);
@@ -804,33 +805,42 @@ static void emit_row(const struct event *e, const struct decode_target *to,
 		emit_signal(e, to, row);
 }
 
-static void emit_syscall(const struct event *e, const struct decode_target *to)
+/* What is a denial of ours; told as such. */
+static bool emit_as_denied(const struct event *e, const struct decode_target *to)
 {
-	const struct syscall_row *row = syscalls_find(e->nr);
 	struct denial d;
 	uint64_t args[6];
 
+	if (e->kind != EVENT_DENIED)
+		return false;
 	memcpy(args, e->args, sizeof(args));
-	if (e->kind == EVENT_DENIED &&
-	    (explain_syscall(to->view, e->nr, (int)-e->ret, args, &d) ||
-	     explain_capability(to->view, profile_syscall_name(e->nr), (int)-e->ret, &d) ||
-	     is_limit(e, to, &d))) {
-		emit_denied(e, to, profile_syscall_name(e->nr), &d);
-		return;
-	}
+	if (!explain_syscall(to->view, e->nr, (int)-e->ret, args, &d) &&
+	    !explain_capability(to->view, profile_syscall_name(e->nr), (int)-e->ret, &d) &&
+	    !is_limit(e, to, &d))
+		return false;
+	emit_denied(e, to, profile_syscall_name(e->nr), &d);
+	return true;
+}
+
+static void emit_syscall(const struct event *e, const struct decode_target *to)
+{
+	const struct syscall_row *row = syscalls_find(e->nr);
+	bool is_traced = e->flags & EVENT_F_TRACED;
+	uint64_t denials = to->tally->denied;
+
 	/* else the kernel answered so, not the filter: an ordinary failure; and some are looked
 	 * at for their denials alone */
-	if (e->flags & EVENT_F_TRACED) {
-		if (e->flags & EVENT_F_READ)
-			emit_file(e, to, row);
-		if (!row || !syscalls_is_event(row, e))
-			emit_traced(e, to);
-		else
-			emit_row(e, to, row);
-		return;
-	}
-	if (row && !(e->kind == EVENT_DENIED && !(row->shape.flags & SYSCALLS_REPORTED)))
+	if (!emit_as_denied(e, to) && row &&
+	    (is_traced ? syscalls_is_event(row, e)
+		       : e->kind != EVENT_DENIED || (row->shape.flags & SYSCALLS_REPORTED))) {
 		emit_row(e, to, row);
+		/* a denial says why, and not each time; who traces wants the call, too */
+		is_traced = is_traced && to->tally->denied != denials;
+	} else if (is_traced && (e->flags & EVENT_F_READ)) {
+		emit_row(e, to, row);
+	}
+	if (is_traced)
+		emit_traced(e, to);
 }
 
 void decode_event(const struct event *e, const struct decode_target *to)

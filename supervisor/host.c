@@ -172,7 +172,7 @@ static struct session *new_session(struct host *h)
 
 void host_compare(struct host *h, struct session *s)
 {
-	int r = monitor_compare(h->monitor, h->warden);
+	int r = monitor_compare(h->monitor, s->warden);
 	struct text *t;
 
 	if (r == 0)

@@ -218,6 +218,7 @@ static void *drain_loop(void *context)
 		{ .fd = m->wake, .events = POLLIN },
 	};
 
+	(void)pthread_setname_np(pthread_self(), "glovebox-watch");
 	(void)pthread_mutex_lock(&m->lock);
 	while (!m->stop) {
 		uint64_t wanted;
@@ -666,12 +667,12 @@ static const char *look_for_failure(struct monitor *m)
 		m->pulse_misses = 0;
 	else if (++m->pulse_misses >= PULSES_MISSED)
 		return "the events are not read any more: the reader of the ring is stuck";
-	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
-		if (m->links[i] >= 0 && !is_link_of_group_alive(m->links[i]))
-			return "a program of the control group was detached";
 	/* one that waits is not overtaken */
 	if (m->pulse_misses == 0 && !send_pulse(m))
 		return "the programs in the kernel do not run any more: they were detached";
+	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
+		if (m->links[i] >= 0 && !is_link_of_group_alive(m->links[i]))
+			return "a program of the control group was detached";
 	return NULL;
 }
 

@@ -195,7 +195,7 @@ static int check_workspace(struct run *r, struct text *why)
 	return 0;
 }
 
-static int take_trace(struct run *r, struct text *why)
+static int check_trace(const struct run *r, struct text *why)
 {
 	struct trace_set set;
 	AUTO_TEXT wrong = { 0 };
@@ -210,7 +210,6 @@ static int take_trace(struct run *r, struct text *why)
 		text_printf(why, "--trace: %s", wrong.at ? wrong.at : "not understood");
 		return -EINVAL;
 	}
-	(void)snprintf(r->policy.trace, sizeof(r->policy.trace), "%s", r->opt.trace);
 	return 0;
 }
 
@@ -226,9 +225,8 @@ static int check_options(struct run *r, struct text *why)
 	for (size_t i = 0; e == 0 && i < r->opt.env.count; i++)
 		e = policy_add_env(&r->policy, r->opt.env.at[i], why);
 	if (e == 0 && r->opt.trace)
-		e = take_trace(r, why);
+		e = check_trace(r, why);
 	r->policy.is_lossless |= r->opt.lossless;
-	r->host.compares = r->policy.compares;
 	if (e < 0)
 		return e;
 	if (r->opt.require && !session_is_tier(r->opt.require)) {
@@ -357,6 +355,7 @@ static int prepare(struct run *r, struct text *why)
 		e = ask_session(r, why);
 	if (e < 0)
 		return e;
+	r->host.compares = r->policy.compares;
 	/* what it cannot watch the tier says, and --require refuses */
 	if (!user_is_single())
 		host_load_monitor(&r->host);
@@ -561,6 +560,7 @@ static int start_call(struct run *r)
 		.tool = strdup("exec"),
 		.argv = copy_words(r->argv),
 		.agent_call_id = r->opt.agent_call_id ? strdup(r->opt.agent_call_id) : NULL,
+		.trace = r->opt.trace ? strdup(r->opt.trace) : NULL,
 		.is_tty = r->opt.tty,
 		.io = CALL_IO_OWN,
 	};

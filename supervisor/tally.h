@@ -80,6 +80,7 @@ struct tally {
 	uint32_t path_count, path_room;
 	bool paths_cut;
 	uint64_t influences;
+	uint64_t denied; /* all, told or not */
 };
 
 struct tally *tally_new(void);
