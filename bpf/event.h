@@ -43,7 +43,8 @@ enum event_kind {
 	EVENT_FORK = 5, /* a process or a thread was made; told by its parent */
 	EVENT_WRITE = 6, /* the first write of a burst: struct watch_burst counts the others */
 	EVENT_PULSE = 7, /* the supervisor's own: the way from the kernel to it is open */
-	EVENT_KIND_COUNT = 8,
+	EVENT_URING = 8, /* asked of io_uring; what it returns is not known. As if it were `nr` */
+	EVENT_KIND_COUNT = 9,
 };
 
 /* What a record is about: cheapest to lose first. */

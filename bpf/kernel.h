@@ -220,6 +220,73 @@ struct unix_sock {
 	struct unix_address *addr;
 };
 
+/* What io_uring was asked for: the request begins with the part of its operation. */
+struct io_cqe {
+	int fd;
+};
+
+struct io_kiocb {
+	__u8 opcode;
+	struct io_cqe cqe;
+};
+
+struct filename {
+	const char *name;
+};
+
+struct open_how {
+	__u64 flags;
+};
+
+struct io_open {
+	int dfd;
+	struct filename *filename;
+	struct open_how how;
+};
+
+struct io_unlink {
+	int dfd, flags;
+	struct filename *filename;
+};
+
+struct io_mkdir {
+	int dfd;
+	unsigned short mode;
+	struct filename *filename;
+};
+
+struct io_rename {
+	int old_dfd, new_dfd;
+	struct filename *oldpath, *newpath;
+};
+
+struct io_link {
+	int old_dfd, new_dfd;
+	struct filename *oldpath, *newpath;
+};
+
+struct io_connect {
+	void *addr;
+	int addr_len;
+};
+
+struct io_socket {
+	int domain, type, protocol;
+};
+
+struct io_rw {
+	__u32 len;
+};
+
+struct io_sync {
+	long long len, off;
+	int mode;
+};
+
+struct io_ftrunc {
+	long long len;
+};
+
 struct linux_binprm {
 	struct mm_struct *mm;
 	struct file *file;

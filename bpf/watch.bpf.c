@@ -31,6 +31,7 @@
 
 #include "bpf/process.h"
 #include "bpf/record.h"
+#include "bpf/uring.h"
 
 #define UNIX_NAME_MAX 110 /* sizeof(struct sockaddr_un) */
 
@@ -597,6 +598,48 @@ int BPF_PROG(on_sys_enter, struct pt_regs *trusted, long nr)
 	}
 	bpf_map_update_elem(&watch_twice, &id, &t, BPF_ANY);
 	return 0;
+}
+
+static __always_inline int submitted(struct io_kiocb *trusted)
+{
+	struct io_kiocb *req = as_type((void *)trusted, struct io_kiocb);
+	struct watch_call *c = find_call();
+	struct scratch *s;
+	__u8 opcode;
+	int fd, nr;
+
+	if (!c)
+		return 0;
+	opcode = LOAD(req, opcode);
+	fd = LOAD(req, cqe.fd);
+	if (opcode == URING_WRITE || opcode == URING_WRITE_FIXED || opcode == URING_WRITEV) {
+		struct io_rw *rw = as_type((void *)trusted, struct io_rw);
+
+		/* of writev it is the number of pieces */
+		count_write(c, fd, 1, opcode == URING_WRITEV ? 0 : LOAD(rw, len));
+		return 0;
+	}
+	if (!is_told_op(opcode, trusted))
+		return 0;
+	s = begin(SCRATCH_URING, c, EVENT_URING);
+	if (!s)
+		return 0;
+	nr = fill_uring(s, trusted, opcode, fd, c->session);
+	s->e.nr = nr;
+	finish(s, c->flags, nr == AS_CONNECT ? EVENT_CLASS_DENIED : EVENT_CLASS_FILE, false);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_submit_req") /* since 6.4 */
+int BPF_PROG(on_uring, struct io_kiocb *req)
+{
+	return submitted(req);
+}
+
+SEC("tp_btf/io_uring_submit_sqe") /* 6.0 to 6.3; before, its arguments were others */
+int BPF_PROG(on_uring_old, struct io_kiocb *req)
+{
+	return submitted(req);
 }
 
 SEC("tp_btf/task_newtask")

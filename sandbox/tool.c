@@ -70,7 +70,7 @@ static int set_limits(struct tool *t)
 	if (r == 0 && l->file_bytes > 0)
 		r = set_limit(RLIMIT_FSIZE, l->file_bytes);
 	if (r == 0)
-		r = set_limit(RLIMIT_MEMLOCK, 0);
+		r = set_limit(RLIMIT_MEMLOCK, l->mlock_bytes);
 	if (r == 0)
 		r = set_limit(RLIMIT_MSGQUEUE, MSGQUEUE_BYTES);
 	/* the backstop where no pids controller is: counts the session's user */

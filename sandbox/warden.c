@@ -111,7 +111,7 @@ static int check_open(const struct warden *w, const struct sb_request *q)
 
 	if (l->memory_bytes < SB_MEMORY_MIN || l->pids == 0 || l->pids > SB_PIDS_MAX ||
 	    l->open_files < 8 || l->open_files > SB_NOFILE_MAX || l->cpu_milli == 0 ||
-	    l->cpu_milli > SB_CPU_MILLI_MAX || l->tmp_bytes == 0)
+	    l->cpu_milli > SB_CPU_MILLI_MAX || l->tmp_bytes == 0 || l->mlock_bytes > SB_MLOCK_MAX)
 		return -ERANGE;
 	if (q->flags & SB_FLAG_KNOWN)
 		return 0; /* its record says what it shows; the keeper asks again */

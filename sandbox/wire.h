@@ -37,6 +37,7 @@
 
 /* Limits a request may ask for. */
 #define SB_PIDS_MAX 32768u /* default kernel.pid_max */
+#define SB_MLOCK_MAX (1u << 20) /* a ring of 4,096 entries; it may not pin the machine's memory */
 #define SB_NOFILE_MAX 1048576u /* default fs.nr_open */
 #define SB_MEMORY_MIN (4u << 20) /* below this not even sh starts */
 #define SB_CPU_MILLI_MAX 1024000u /* 1,024 cpus */
@@ -129,7 +130,8 @@ struct sb_limits {
 	uint32_t pids;
 	uint32_t cpu_milli; /* thousandths of a cpu */
 	uint32_t open_files;
-	uint32_t reserved;
+	uint32_t
+		mlock_bytes; /* RLIMIT_MEMLOCK: what cannot be swapped, and the rings of io_uring */
 };
 
 struct sb_request {

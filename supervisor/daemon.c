@@ -286,7 +286,7 @@ static int prepare(struct daemon *d, struct text *why)
 			(void)command_fail(0, "warning: no diffs: glovebox-diff: %s", strerror(-r));
 		r = 0;
 	}
-	d->host.compares = true;
+	d->host.wants = MONITOR_COMPARES | MONITOR_URING;
 	if (r == 0)
 		host_load_monitor(&d->host);
 	/* what else is missing is known when a session is open: then that one is refused */

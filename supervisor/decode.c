@@ -114,6 +114,8 @@ static struct text *begin(const struct event *e, const struct decode_target *to,
 	/* a filter of its own may answer a call that never ran */
 	if (e->flags & EVENT_F_OWN_FILTER)
 		text_add(t, ",\"own_filter\":true");
+	if (e->kind == EVENT_URING)
+		text_add(t, ",\"source\":\"io_uring\",\"phase\":\"pre\"");
 	if (e->flags & EVENT_F_NOTIFY)
 		text_add(t, e->kind == EVENT_DENIED ? ",\"source\":\"notify\""
 						    : ",\"source\":\"notify\",\"phase\":\"pre\"");
@@ -559,7 +561,7 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 	/* an address that never passed the kernel's hook was not connected to */
 	if (e->ret >= 0 && a.family != AF_UNIX && is_connect && !(e->flags & EVENT_F_ADDR_K))
 		verdict = strcmp(row->kind, "net.send") == 0 ? "sent" : "unverified";
-	if (e->flags & EVENT_F_NOTIFY)
+	if ((e->flags & EVENT_F_NOTIFY) || e->kind == EVENT_URING)
 		verdict = "requested";
 	if (strcmp(row->kind, "net.accept") == 0 && e->ret >= 0)
 		verdict = "accepted";
@@ -861,6 +863,10 @@ void decode_event(const struct event *e, const struct decode_target *to)
 	case EVENT_DENIED:
 	case EVENT_SYSCALL:
 		emit_syscall(e, to);
+		return;
+	case EVENT_URING:
+		if (syscalls_find(e->nr))
+			emit_row(e, to, syscalls_find(e->nr));
 		return;
 	case EVENT_NONE:
 	case EVENT_WRITE:

@@ -76,8 +76,8 @@ void host_load_monitor(struct host *h)
 	else if (h->ungrouped_why[0])
 		(void)snprintf(h->unwatched_why, sizeof(h->unwatched_why),
 			       "eBPF knows a call by its control group, and there is none");
-	else if (monitor_load(&h->monitor, h->compares, h->unwatched_why,
-			      sizeof(h->unwatched_why)) < 0)
+	else if (monitor_load(&h->monitor, h->wants, h->unwatched_why, sizeof(h->unwatched_why)) <
+		 0)
 		h->monitor = NULL;
 }
 
@@ -170,19 +170,26 @@ static struct session *new_session(struct host *h)
 
 /* --- open ---------------------------------------------------------------- */
 
-void host_compare(struct host *h, struct session *s)
+static void say_not_attached(struct session *s, const char *what, int error)
 {
-	int r = monitor_compare(h->monitor, s->warden);
-	struct text *t;
+	struct text *t = session_begin(s, "monitor.lost");
 
-	if (r == 0)
-		return;
-	t = session_begin(s, "monitor.lost");
-	text_printf(
-		t,
-		",\"why\":\"watch.compare: the program before each call cannot be attached: %s\"",
-		strerror(-r));
+	text_printf(t, ",\"why\":\"%s: %s\",\"did\":\"nothing\"", what, strerror(-error));
 	stream_end(s->stream);
+}
+
+void host_attach_more(struct host *h, struct session *s)
+{
+	int r;
+
+	r = s->policy->compares ? monitor_compare(h->monitor, s->warden) : 0;
+	if (r < 0)
+		say_not_attached(s, "watch.compare: nothing can be attached before each call", r);
+	r = profile_allows_uring(s->view.profile) ? monitor_uring(h->monitor, s->warden) : 0;
+	if (r < 0)
+		say_not_attached(
+			s, "the policy allows io_uring, and what it is asked for cannot be seen",
+			r);
 }
 
 static void attach(struct host *h, struct session *s)
@@ -201,8 +208,8 @@ static void attach(struct host *h, struct session *s)
 	s->monitor = h->is_attached ? h->monitor : NULL;
 	if (s->monitor)
 		monitor_add_view(s->monitor, &s->view);
-	if (s->monitor && s->policy->compares)
-		host_compare(h, s);
+	if (s->monitor)
+		host_attach_more(h, s);
 }
 
 static void detach(struct host *h)

@@ -33,7 +33,7 @@ struct host {
 	const char *require; /* the least tier, NULL: any; borrowed */
 	struct notify *notify; /* for the sessions of a user without root; NULL: none */
 	bool is_attached;
-	bool compares; /* sessions may want strings read before each call */
+	unsigned int wants; /* set of enum monitor_want: what its sessions may ask for */
 	uint32_t keepers; /* that run */
 	int wake; /* eventfd: logs have grown */
 	struct session **sessions;
@@ -70,9 +70,8 @@ bool host_is_enough(const struct host *h, const struct session *s, struct text *
 /* Loads the BPF programs where they can be used; else why not is kept. With privilege. */
 void host_load_monitor(struct host *h);
 
-/* Attaches what compares strings, for a session that wants it; when that fails its log says
- * so. */
-void host_compare(struct host *h, struct session *s);
+/* Attaches what this session needs beyond what all have; when that fails its log says so. */
+void host_attach_more(struct host *h, struct session *s);
 
 /* Starts the thread that watches. After the privileges are gone. 0 or -errno. */
 int host_start_monitor(struct host *h);

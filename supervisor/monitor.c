@@ -29,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -268,6 +269,19 @@ static void watch_limits(struct monitor *m)
 	}
 }
 
+/* Which tracepoint this kernel has; what it gives is in its BTF, but for the oldest. */
+static enum monitor_uring find_uring(void)
+{
+	struct utsname u;
+
+	if (libbpf_find_vmlinux_btf_id("io_uring_submit_req", BPF_TRACE_RAW_TP) > 0)
+		return URING_REQ;
+	if (uname(&u) == 0 && strtol(u.release, NULL, 10) >= 6 &&
+	    libbpf_find_vmlinux_btf_id("io_uring_submit_sqe", BPF_TRACE_RAW_TP) > 0)
+		return URING_SQE;
+	return URING_NONE;
+}
+
 static int load_programs(struct monitor *m, bool with_casts)
 {
 	watch_bpf__destroy(m->bpf);
@@ -276,6 +290,8 @@ static int load_programs(struct monitor *m, bool with_casts)
 		return -errno;
 	m->bpf->rodata->watch_casts = with_casts;
 	(void)bpf_program__set_autoload(m->bpf->progs.on_sys_enter, m->enters);
+	(void)bpf_program__set_autoload(m->bpf->progs.on_uring, m->uring == URING_REQ);
+	(void)bpf_program__set_autoload(m->bpf->progs.on_uring_old, m->uring == URING_SQE);
 	syscalls_fill((struct watch_shape *)m->bpf->rodata->watch_shapes);
 	return watch_bpf__load(m->bpf);
 }
@@ -302,7 +318,7 @@ static int map_all(struct monitor *m)
 	return burst_init(m);
 }
 
-int monitor_load(struct monitor **ret, bool with_enters, char *why, size_t size)
+int monitor_load(struct monitor **ret, unsigned int wants, char *why, size_t size)
 {
 	struct monitor *m = calloc(1, sizeof(*m));
 	int r;
@@ -312,7 +328,8 @@ int monitor_load(struct monitor **ret, bool with_enters, char *why, size_t size)
 	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
 		m->links[i] = -1;
 	m->wake = -1;
-	m->enters = with_enters;
+	m->enters = wants & MONITOR_COMPARES;
+	m->uring = wants & MONITOR_URING ? find_uring() : URING_NONE;
 	(void)pthread_mutex_init(&m->lock, NULL);
 	(void)pthread_cond_init(&m->drained, NULL);
 	(void)libbpf_set_print(say_libbpf);
@@ -373,7 +390,7 @@ int monitor_attach(struct monitor *m, int warden, int cgroup)
 		{ m->bpf->progs.on_bind6, BPF_CGROUP_INET6_BIND },
 	};
 
-	_Static_assert(ARRAY_SIZE(all) < ARRAY_SIZE(m->links), "a link for each, and one more");
+	_Static_assert(ARRAY_SIZE(all) + 2 <= ARRAY_SIZE(m->links), "a link for each, and two");
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		int r = attach_one(warden, all[i].prog, all[i].type, cgroup, &m->links[i]);
 
@@ -383,6 +400,19 @@ int monitor_attach(struct monitor *m, int warden, int cgroup)
 		}
 	}
 	return 0;
+}
+
+int monitor_uring(struct monitor *m, int warden)
+{
+	int *link = &m->links[MONITOR_LINKS - 2];
+
+	if (m->uring == URING_NONE)
+		return -EOPNOTSUPP;
+	if (*link >= 0)
+		return 0;
+	return attach_one(
+		warden, m->uring == URING_REQ ? m->bpf->progs.on_uring : m->bpf->progs.on_uring_old,
+		0, -1, link);
 }
 
 int monitor_compare(struct monitor *m, int warden)

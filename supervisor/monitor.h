@@ -37,10 +37,15 @@ struct monitor_totals {
 	bool is_exact; /* delivered + lost == emitted, found so at the end */
 };
 
+/* What may be asked for later; it costs a little even then. */
+enum monitor_want {
+	MONITOR_COMPARES = 1 << 0, /* monitor_compare() */
+	MONITOR_URING = 1 << 1, /* monitor_uring() */
+};
+
 /* Loads the programs and maps the ring: needs privilege, about 31 ms. `why`
- * receives a sentence on failure. `with_enters`: monitor_compare() may be asked for. 0
- * or -errno. */
-int monitor_load(struct monitor **ret, bool with_enters, char *why, size_t size);
+ * receives a sentence on failure. `wants`: set of enum monitor_want. 0 or -errno. */
+int monitor_load(struct monitor **ret, unsigned int wants, char *why, size_t size);
 
 /* Has the warden attach them: all of them, or none. `cgroup` is the session's
  * directory, for the address hooks. 0 or -errno. */
@@ -49,6 +54,10 @@ int monitor_attach(struct monitor *m, int warden, int cgroup);
 /* Reads strings before each call, too, from now on, and compares: every process of the
  * machine pays some 30 ns a call. -EOPNOTSUPP: it was not loaded for that. */
 int monitor_compare(struct monitor *m, int warden);
+
+/* Watches what is asked of io_uring, from now on. -EOPNOTSUPP: this kernel has no place to do
+ * it at, or it was not loaded for that. */
+int monitor_uring(struct monitor *m, int warden);
 
 /* Undoes it: outside processes pay nothing any more. */
 void monitor_detach(struct monitor *m);

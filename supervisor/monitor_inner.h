@@ -13,7 +13,10 @@
 #include "build/bpf/watch.skel.h"
 #include "supervisor/monitor.h"
 
-#define MONITOR_LINKS 9
+#define MONITOR_LINKS 10
+
+/* The tracepoint at which a request of io_uring is seen. */
+enum monitor_uring { URING_NONE, URING_REQ, URING_SQE };
 
 /* A burst of writes that user space knows of. */
 struct burst {
@@ -66,6 +69,7 @@ struct monitor {
 	bool is_running;
 	bool stop;
 	bool enters; /* on_sys_enter is loaded */
+	enum monitor_uring uring; /* what is loaded */
 	uint64_t pulse; /* the last one sent */
 	uint64_t pulse_seen; /* the last one that came; atomic */
 	uint32_t pulse_misses;

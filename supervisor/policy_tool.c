@@ -61,7 +61,8 @@ static void warn_opened(const struct policy *p)
 	} risks[] = {
 		{ "clone3", "a filter cannot see its flags: new namespaces become possible" },
 		{ "unshare", "a new user namespace gives its maker every capability inside it" },
-		{ "io_uring_setup", "what io_uring does is neither filtered nor watched" },
+		{ "io_uring_setup",
+		  "what io_uring does passes no filter, and is seen when it is asked for, not what came of it" },
 		{ "bpf", "it reaches the machine's kernel itself" },
 		{ "userfaultfd", "it can hold the freezer, so that a pause never completes" },
 	};

@@ -64,7 +64,7 @@ static const char namespace_why[] = "new namespaces would give back what the san
 static const char device_why[] = "device nodes are the machine's";
 static const char key_why[] = "kernel keyrings are shared with the machine";
 static const char time_why[] = "the clock is the machine's";
-static const char uring_why[] = "io_uring does system calls that no filter and no watcher sees";
+static const char uring_why[] = "io_uring does what system calls do, past every filter";
 
 static const struct profile_rule rules[] = {
 	/* memory holds its flags, which no filter can read: libc then uses clone */
@@ -666,4 +666,12 @@ void profile_free(struct profile *p)
 	free(p->rules);
 	engine_free(p->engine);
 	free(p);
+}
+
+bool profile_allows_uring(const struct profile *p)
+{
+	uint16_t error = 0, other = 0;
+
+	profile_errors(p, profile_syscall_number("io_uring_setup"), &error, &other);
+	return error == 0;
 }

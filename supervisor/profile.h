@@ -74,4 +74,7 @@ const char *profile_syscall_name(int nr);
 /* Its number, or -1. */
 int profile_syscall_number(const char *name);
 
+/* Whether a ring can be made: what it is asked for passes no filter. */
+bool profile_allows_uring(const struct profile *p);
+
 #endif

@@ -355,7 +355,8 @@ static int prepare(struct run *r, struct text *why)
 		e = ask_session(r, why);
 	if (e < 0)
 		return e;
-	r->host.compares = r->policy.compares;
+	r->host.wants = (r->policy.compares ? MONITOR_COMPARES : 0) |
+			(profile_allows_uring(r->session.view.profile) ? MONITOR_URING : 0);
 	/* what it cannot watch the tier says, and --require refuses */
 	if (!user_is_single())
 		host_load_monitor(&r->host);
@@ -393,8 +394,8 @@ static int open_session(struct run *r, struct text *why)
 	r->session.monitor = r->monitor;
 	if (r->monitor)
 		monitor_add_view(r->monitor, &r->session.view);
-	if (r->monitor && r->policy.compares)
-		host_compare(&r->host, &r->session);
+	if (r->monitor)
+		host_attach_more(&r->host, &r->session);
 	r->host.require = r->opt.require;
 	if (!host_is_enough(&r->host, &r->session, why))
 		return -EPERM;

@@ -161,6 +161,9 @@ int session_ask_open(struct session *s, uid_t requester, bool is_known, struct t
 	if (q.limits.file_bytes == 0)
 		q.limits.file_bytes = s->policy->disk_bytes;
 	r = choose_filter(s, &filter, &own, why);
+	/* without it no ring can be made, whatever the filter says */
+	if (r == 0 && profile_allows_uring(s->view.profile))
+		q.limits.mlock_bytes = SB_MLOCK_MAX;
 	if (r == 0)
 		r = shown_make(s->policy, &shown);
 	return r < 0 ? r : send_open(s, &q, (const int[]){ filter, shown });

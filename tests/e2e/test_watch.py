@@ -2,8 +2,11 @@
 """What is told of system calls: each call of the set once, with its numbers, succeeded, failed or denied."""
 import collections
 import json
+import shutil
 
 import pytest
+
+from tests.conftest import BUILD
 
 # name, number on x86-64, arguments (Python, inside the tool), named numbers that must be told, and what must come of it under the policy
 # `open`: "ok", the name of an errno, or "denied" (by the profile)
@@ -172,3 +175,31 @@ for i in range(300):
     for depth in (60, 200):
         assert made[str(depth)]["path"] == str(box.ws) + "/d" * depth + f"/f{depth}" and made[str(depth)]["path_src"] == "kernel"
     assert made["299"]["path_src"] == "partial"
+
+
+URING = '{"syscalls": {"allow": ["io_uring_setup", "io_uring_enter", "io_uring_register"]}}'
+
+
+@pytest.mark.parametrize("words", [[], ["poll"]])
+def test_what_is_asked_of_io_uring_is_told_once_each(box, words):
+    """By a thread of the kernel's, too: then no system call is made for it at all."""
+    shutil.copy(BUILD / "stimuli" / "asks_uring", box.ws / "asks_uring")
+    (box.base / "p.json").write_text(URING)
+    r = box.run("./asks_uring", *words, options=["-p", box.base / "p.json"])
+    assert r.code == 0, r.err
+    came = dict(line.split() for line in r.out.decode().splitlines())
+    assert int(came.pop("connect")) == -111 and all(int(v) >= 0 for v in came.values()), came
+    told = [(e["kind"], e["path"].removeprefix(str(box.ws) + "/"), (e.get("to") or e.get("target") or "").removeprefix(str(box.ws) + "/"))
+            for e in r.events if e.get("source") == "io_uring" and e["kind"].startswith("file.")]
+    assert told == [("file.mkdir", "ring-dir", ""), ("file.open", "ring-dir/../ring-file", ""), ("file.link", "ring-file", "ring-link"),
+                    ("file.symlink", "ring-sym", "target"), ("file.rename", "ring-link", "ring-new"), ("file.unlink", "ring-new", "")]
+    assert all(e["phase"] == "pre" and e["path_src"] == "lexical" for e in r.events if e.get("source") == "io_uring" and "path_src" in e)
+    assert [(e["addr"], e["port"], e["verdict"]) for e in r.kinds("net.connect")] == [("127.0.0.1", 9, "requested")]
+    assert [(e["path"], e["ops"], e["bytes"]) for e in r.kinds("file.write") if e["path"].endswith("ring-file")] == [(f"{box.ws}/ring-file", 1, 5)]
+    assert not r.kinds("monitor.lost")
+
+
+def test_by_default_there_is_no_ring(box):
+    shutil.copy(BUILD / "stimuli" / "asks_uring", box.ws / "asks_uring")
+    r = box.run("./asks_uring")
+    assert r.code == 1 and r.denied("io_uring_setup")
