@@ -69,6 +69,22 @@ static __always_inline bool is_given_up(__u32 class, __u64 waiting, __u64 own, _
 	       (class == EVENT_CLASS_NET && waiting > FULL_FOR_NET);
 }
 
+__noinline int look_for_room(void)
+{
+	for (__u32 i = 0; i < SLOW_LOOKS; i++)
+		if (bpf_ringbuf_query(&watch_ring, BPF_RB_AVAIL_DATA) < SLOW_BYTES)
+			return 1;
+	return 0;
+}
+
+/* Its turn comes again when it has returned from the system call: by then it is frozen. */
+static __always_inline void slow_down(void)
+{
+	for (__u32 i = 0; i < SLOW_TURNS; i++)
+		if (look_for_room())
+			break;
+}
+
 /* Whether it went. `of` are the flags of its call. */
 __noinline int finish(struct scratch *s, __u32 of, __u32 class, bool urgent)
 {
@@ -87,6 +103,8 @@ __noinline int finish(struct scratch *s, __u32 of, __u32 class, bool urgent)
 	own = stats->sent - watch_wishes[slot & (WATCH_SLOTS - 1)].taken;
 	if ((urgent || waiting >= WAKE_BYTES) && !watch_reads)
 		flags = BPF_RB_FORCE_WAKEUP;
+	if ((of & WATCH_CALL_LOSSLESS) && waiting > SLOW_BYTES)
+		slow_down();
 	if (((of & WATCH_CALL_LOSSLESS) || !is_given_up(class, waiting, own, &why)) &&
 	    bpf_ringbuf_output(&watch_ring, &s->e, size, flags) == 0) {
 		__sync_fetch_and_add(&stats->sent, size);

@@ -168,7 +168,9 @@ static __always_inline int fill_uring(struct scratch *s, void *req, __u8 opcode,
 		return AS_FALLOCATE;
 	case URING_FTRUNCATE:
 		ftrunc = as_type(req, struct io_ftrunc);
-		s->e.args[1] = LOAD(ftrunc, len);
+		/* since 6.9 */
+		if (bpf_core_type_exists(struct io_ftrunc))
+			s->e.args[1] = LOAD(ftrunc, len);
 		s->e.flags |= EVENT_F_KERNEL;
 		add_fd_path(s, fd, EVENT_SPAN_PATH);
 		return AS_FTRUNCATE;

@@ -151,6 +151,7 @@ void leaf_give_up(struct call *c)
 
 void leaf_done(struct call *c)
 {
+	c->brake.fd = -1;
 	for (int i = 0; i < SB_LEAF_FD_COUNT; i++)
 		fd_done(&c->leaf[i]);
 	fd_done(&c->proc);

@@ -409,7 +409,14 @@ void method_call_report(struct asked *q)
 	account_path(number, false, path);
 	fd = number > 0 && !c ? openat(s->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
 	size = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1;
-	all = size > 0 && size < (off_t)REPORT_MAX ? calloc(1, (size_t)size + 1) : NULL;
+	if (size >= (off_t)REPORT_MAX) {
+		server_error(q, RPC_INTERNAL,
+			     "the report is %lld bytes, more than is answered in one piece: it "
+			     "lies in the session's directory, as %s",
+			     (long long)size, path);
+		return;
+	}
+	all = size > 0 ? calloc(1, (size_t)size + 1) : NULL;
 	if (!all || pread(fd, all, (size_t)size, 0) != size) {
 		server_error(q, c ? RPC_WRONG_STATE : RPC_NOT_FOUND,
 			     c ? "the call has not ended" : "there is no report of this call");

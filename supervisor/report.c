@@ -135,6 +135,8 @@ static void add_processes(const struct tally *y, struct text *t)
 		}
 		if (p->argv.len == 0)
 			text_add(t, ",\"forked\":true");
+		if (p->is_cut)
+			text_add(t, ",\"cut\":true");
 		if (p->syscalls.len > 0) {
 			text_add(t, ",\"syscalls\":");
 			text_add_n(t, p->syscalls.at, p->syscalls.len);

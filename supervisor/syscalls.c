@@ -138,6 +138,7 @@ static const struct syscall_row rows[] = {
 	{ "faccessat2", "file.look", PROBE(.dir = 1, .path = 2), NULL },
 	{ "readlink", "file.look", PROBE(.path = 1), NULL },
 	{ "execve", "file.look", PROBE(.path = 1), NULL },
+	{ "execveat", "file.look", PROBE(.dir = 1, .path = 2), NULL },
 	{ "connect", "net.connect", ADDRESS, NULL },
 	{ "bind", "net.bind", { ADDRESS_FLAGS, .more = WATCH_LOCAL }, NULL },
 	{ "listen",

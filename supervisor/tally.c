@@ -167,6 +167,18 @@ static struct tally_process *add_process(struct tally *t, const struct tally_pro
 	return &t->processes[t->process_count++];
 }
 
+/* What does not fit is dropped again, and marked. */
+static void keep_text(struct tally *t, struct tally_process *p, struct text *text)
+{
+	if (t->text_bytes + text->len <= TALLY_TEXT) {
+		t->text_bytes += text->len;
+		return;
+	}
+	text_done(text);
+	*text = (struct text){ 0 };
+	p->is_cut = true;
+}
+
 void tally_fork(struct tally *t, const struct event *e)
 {
 	const struct tally_id id = { (uint32_t)e->args[EVENT_ARG_FORK_HOST_PID],
@@ -217,6 +229,10 @@ void tally_exec(struct tally *t, const struct event *e, const char *exe, size_t 
 	p->exe = (struct text){ 0 };
 	text_add_json(&p->exe, exe, exe_len);
 	tally_add_argv(&p->argv, argv, argv_len);
+	keep_text(t, p, &p->argv);
+	/* it is one that was executed, all the same */
+	if (p->argv.len == 0)
+		text_add(&p->argv, "null");
 }
 
 bool tally_parent(const struct tally *t, const struct event *e, struct tally_id *ret)
@@ -309,8 +325,10 @@ void tally_did(struct tally *t, const struct watch_process *p)
 	struct tally_process *known = find_process(t, &id);
 	struct tally_recent *r;
 
-	if (known && known->syscalls.len == 0)
+	if (known && known->syscalls.len == 0) {
 		add_counts(&known->syscalls, p);
+		keep_text(t, known, &known->syscalls);
+	}
 	r = take_recent(t);
 	if (!r)
 		return;

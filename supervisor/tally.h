@@ -15,6 +15,9 @@
 #define TALLY_PROCESSES 8192
 #define TALLY_CONNECTIONS 1024
 #define TALLY_DENIALS 512
+/* Words and counts of all processes together: what a report of 16 MiB has room for, however
+ * long they are. Beyond, they are in the events only. */
+#define TALLY_TEXT (8u << 20)
 /* Processes whose last system calls are kept, two kilobytes each: those that ended last,
  * and before all others those that failed. */
 #define TALLY_RECENTS 64
@@ -36,6 +39,7 @@ struct tally_process {
 	struct text syscalls; /* JSON object, when it has ended */
 	int32_t exit_status; /* wait status, -1: not seen to end */
 	int32_t inside; /* system call it was ended in, -1: none */
+	bool is_cut; /* its words, or its counts, found no room */
 };
 
 /* What a process did last. */
@@ -73,6 +77,7 @@ struct tally {
 	uint64_t execs;
 	uint32_t *process_cells; /* hash by id: index + 1 of the last entry */
 	uint32_t process_room;
+	size_t text_bytes; /* of TALLY_TEXT */
 	struct tally_recent *recents;
 	uint32_t recent_count;
 	uint64_t recent_order;

@@ -7,6 +7,7 @@ something. SHORT=1 runs fewer rounds. What cannot be measured says so.
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import statistics
@@ -204,6 +205,88 @@ def syscall_cost(env, ws):
             f"{events['lost']} of {events['emitted']}")])
 
 
+def tracers(env, ws):
+    """The same loop of getppid() under each of them, on the wall clock: a tracer's own time is the program's wait."""
+    shutil.copy(LOOP, ws / "loops_calls")
+    few, many = ("3000", "100000") if SHORT else ("20000", "300000")
+    with_tracefs = ["unshare", "-m", "sh", "-c", 'mount -t tracefs none /sys/kernel/tracing 2>/dev/null; exec "$@"', "sh"]
+    inside = [GLOVEBOX, "run", "-q", "--discard", "--workspace", ws]
+    loop = [ws / "loops_calls", "getppid"]
+    bpftrace = [*with_tracefs, "bpftrace", "-c", f"{ws}/loops_calls getppid {many} wall", "-e"]
+    ways = {
+        "nothing": [*loop, many, "wall"],
+        "glovebox, counted": [*inside, "--", "./loops_calls", "getppid", many, "wall"],
+        "bpftrace, counted": [*bpftrace, "tracepoint:raw_syscalls:sys_exit /pid == cpid/ { @[args->id] = count(); }"],
+        "perf trace -s, counted": [*with_tracefs, "perf", "trace", "-s", "-o", "/dev/null", *loop, many, "wall"],
+        "strace -c, counted": ["strace", "-c", "-f", "-o", "/dev/null", *loop, few, "wall"],
+        "glovebox --trace, whole events": [*inside, "--trace", "getppid", "--events", ws / ".." / "events", "--", "./loops_calls", "getppid", many, "wall"],
+        "bpftrace, printed": [*bpftrace, 'tracepoint:raw_syscalls:sys_exit /pid == cpid/ { printf("%d %d\\n", args->id, args->ret); }'],
+        "perf trace, printed": [*with_tracefs, "perf", "trace", "-o", "/dev/null", *loop, many, "wall"],
+        "strace -f, printed": ["strace", "-f", "-o", "/dev/null", *loop, few, "wall"],
+    }
+    for name, argv in list(ways.items()):
+        tool = next((t for t in ("bpftrace", "perf", "strace") if name.startswith(t)), None)
+        if tool and not shutil.which(tool):
+            print(f"{tool} is not installed: no comparison with it")
+            del ways[name]
+    took = {name: [] for name in ways}
+    for _ in range(1 if SHORT else 5):
+        for name, argv in ways.items():
+            done = subprocess.run([str(a) for a in argv], capture_output=True, env=env, cwd=ws, stdin=subprocess.DEVNULL, timeout=300)
+            took[name] += [float(x) for x in done.stdout.split(b"\n") if re.fullmatch(rb"\d+\.\d", x)][:1]
+    base = statistics.median(took["nothing"])
+    ours = {k: statistics.median(took[k]) - base for k in took if k.startswith("glovebox") and took[k]}
+    rows = [("way", "ns a call", "added", "times ours")]
+    for name, t in took.items():
+        if not t:
+            rows.append((name, "did not run", "", ""))
+            continue
+        added = statistics.median(t) - base
+        mine = ours["glovebox, counted" if "counted" in name else "glovebox --trace, whole events"]
+        rows.append((name, f"{statistics.median(t):.0f}", f"{added:.0f}", "" if name == "nothing" else f"{added / mine:.1f}"))
+    table("Watching one system call, beside others (wall clock)", rows)
+
+
+def real_build(env, base):
+    """Glovebox's own library, built outside and inside, in turns."""
+    ws = base / "project"
+    subprocess.run(["git", "clone", "-q", ROOT, ws], check=True)
+    what = "build/sandbox/jail.o build/sandbox/keeper.o build/supervisor/tally.o build/supervisor/text.o".split() if SHORT else ["build/libglovebox.a"]
+    make = ["make", "-s", "-j2", *what]
+    quiet([*make], cwd=ws, env=env)
+    times = {"outside": [], "inside": []}
+    lost = 0
+    for _ in range(2 if SHORT else 5):
+        for where, argv in (("outside", make), ("inside", [GLOVEBOX, "run", "-q", "--discard", "--limit", "wall=20m", "--limit", "cpu=20m", "--workspace", ws,
+                                                           "--report", base / "report", "--", *make])):
+            shutil.rmtree(ws / "build", ignore_errors=True)
+            times[where].append(quiet(argv, cwd=ws, env=env))
+        e = json.loads((base / "report").read_text())["events"]
+        lost += e["lost"]
+    m = {k: statistics.median(v) for k, v in times.items()}
+    table("Building a real C project (this one), default watching", [
+        ("where", "median s", "ratio", "to reach"), ("outside", f"{m['outside']:.2f}", "1.00", ""),
+        ("inside", f"{m['inside']:.2f}", f"{m['inside'] / m['outside']:.3f}", "1.05")])
+    print(f"  {e['emitted']} records in the last one, {lost} lost in all")
+
+
+def brake(env, ws):
+    """A flood with and without the brake."""
+    shutil.copy(ROOT / "build" / "stimuli" / "floods", ws / "floods")
+    rows = [("mode", "median s", "ratio", "lost of")]
+    times = {"fast": [], "lossless": []}
+    events = {}
+    for _ in range(2 if SHORT else 7):
+        for mode, options in (("fast", []), ("lossless", ["--lossless"])):
+            times[mode].append(quiet([GLOVEBOX, "run", "-q", "--discard", "--workspace", ws, "--report", ws / ".." / "report", *options, "--",
+                                      "./floods", "4", "15000", "deep"], cwd=ws, env=env))
+            events[mode] = json.loads((ws / ".." / "report").read_text())["events"]
+    for mode, t in times.items():
+        rows.append((mode, f"{statistics.median(t):.2f}", f"{statistics.median(t) / statistics.median(times['fast']):.2f}",
+                     f"{events[mode]['lost']} of {events[mode]['emitted']}"))
+    table("A flood of records of four kilobytes, four processes", rows)
+
+
 def receipts(env, ws):
     def spread(values):
         return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
@@ -255,6 +338,9 @@ def main():
         big_workspace(env, base)
         memory(env, base, ws)
         syscall_cost(env, ws)
+        tracers(env, ws)
+        real_build(env, base)
+        brake(env, ws)
         receipts(env, ws)
     finally:
         shutil.rmtree(base, ignore_errors=True)

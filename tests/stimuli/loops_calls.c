@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* tests/stimuli/loops_calls.c - one system call in a loop; ns of cpu for each. */
+/* loops_calls CALL [TIMES [wall]] - one system call in a loop; ns of cpu for each, or of wall clock. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,10 +15,12 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "getppid";
 	int fd = open(".", O_RDONLY | O_DIRECTORY);
+	long rounds = argc > 2 ? atol(argv[2]) : ROUNDS;
+	clockid_t clock = argc > 3 ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID;
 	struct timespec a, b;
 
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
-	for (int i = 0; i < ROUNDS; i++) {
+	(void)clock_gettime(clock, &a);
+	for (long i = 0; i < rounds; i++) {
 		if (what[0] == 'g')
 			(void)syscall(SYS_getppid);
 		else if (what[0] == 'f')
@@ -25,9 +28,9 @@ int main(int argc, char **argv)
 		else
 			(void)chmod("does-not-exist", 0600);
 	}
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+	(void)clock_gettime(clock, &b);
 	(void)printf("%.1f\n",
 		     ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
-			     ROUNDS);
+			     (double)rounds);
 	return 0;
 }
