@@ -75,6 +75,7 @@ struct policy {
 	bool as_root; /* inside, the user is root (0) */
 	enum policy_commit commit;
 	bool is_lossless; /* events: the tool is braked, rather than one lost */
+	bool hashes; /* the report has the hash of each program that ran */
 	bool compares; /* strings are read before each call, too */
 	bool pauses_blind; /* when watching fails its calls are paused; else killed */
 	char trace[POLICY_TRACE_MAX]; /* calls told whole: trace.h; "": none */

@@ -528,9 +528,9 @@ static int read_trace(struct reader *r, const cJSON *v)
 
 static int read_watch(struct reader *r, const cJSON *watch)
 {
-	static const char *const known[] = { "mode", "trace", "compare" };
+	static const char *const known[] = { "mode", "trace", "compare", "hash" };
 	const cJSON *mode = get(watch, "mode"), *trace = get(watch, "trace");
-	const cJSON *compare = get(watch, "compare");
+	const cJSON *compare = get(watch, "compare"), *hash = get(watch, "hash");
 	int e = check_gives(r, watch, "watch");
 
 	if (e == 0)
@@ -550,6 +550,12 @@ static int read_watch(struct reader *r, const cJSON *watch)
 			    "before each call, too");
 	if (compare)
 		r->p->compares = cJSON_IsTrue(compare);
+	if (hash && !cJSON_IsBool(hash))
+		return fail(r, hash,
+			    "\"watch.hash\" is true or false: whether the report has the "
+			    "hash of each program that ran");
+	if (hash)
+		r->p->hashes = cJSON_IsTrue(hash);
 	return trace ? read_trace(r, trace) : 0;
 }
 

@@ -116,8 +116,9 @@ void policy_add_json(const struct policy *p, struct text *out)
 	add_syscalls(p, out);
 	text_add(out, ",\"exec\":{");
 	add_list(p, POLICY_EXEC_DENY, "deny", out);
-	text_printf(out, "},\"watch\":{\"mode\":\"%s\",\"compare\":%s",
-		    p->is_lossless ? "lossless" : "fast", p->compares ? "true" : "false");
+	text_printf(out, "},\"watch\":{\"mode\":\"%s\",\"compare\":%s,\"hash\":%s",
+		    p->is_lossless ? "lossless" : "fast", p->compares ? "true" : "false",
+		    p->hashes ? "true" : "false");
 	if (p->trace[0]) {
 		text_add(out, ",\"trace\":");
 		text_add_json(out, p->trace, strlen(p->trace));

@@ -11,6 +11,7 @@
 
 #include "sandbox/base/fd.h"
 #include "supervisor/profile.h"
+#include "supervisor/programs.h"
 
 /* Rows of the table for people; the report has them all. */
 #define TABLE_ROWS 24
@@ -361,6 +362,8 @@ void report_make(const struct call *c, const struct changes *changes, int change
 	add_syscalls(c, out);
 	add_processes(c->tally, out);
 	add_recent(c, out);
+	if (s->policy->hashes)
+		programs_add_json(c, changes, out);
 	add_reach(c->tally, out);
 	text_printf(out,
 		    ",\"killed_leftovers\":%u,\"events\":{\"emitted\":%llu,\"delivered\":%llu,"

@@ -42,6 +42,9 @@ void tally_free(struct tally *t)
 		text_done(&t->processes[i].syscalls);
 	}
 	free(t->processes);
+	for (uint32_t i = 0; i < t->program_count; i++)
+		free(t->programs[i].path);
+	free(t->programs);
 	free(t->process_cells);
 	free(t->recents);
 	free(t->paths);
@@ -201,6 +204,25 @@ void tally_fork(struct tally *t, const struct event *e)
 		text_add_n(&p->exe, parent->exe.at, parent->exe.len);
 }
 
+static void add_program(struct tally *t, const struct event *e, const char *exe, size_t len)
+{
+	const uint64_t ino = e->args[EVENT_ARG_EXEC_INO], dev = e->args[EVENT_ARG_EXEC_DEV];
+	char *path;
+
+	if (ino == 0 || !tally_is_first(t, exe, len, mix(ino) ^ (dev << 8 | 1)))
+		return;
+	path = t->program_count < TALLY_PROGRAMS &&
+			       grow((void **)&t->programs, t->program_count, sizeof(*t->programs))
+		       ? strndup(exe, len)
+		       : NULL;
+	if (!path) {
+		t->programs_cut++;
+		return;
+	}
+	t->programs[t->program_count++] =
+		(struct tally_program){ .path = path, .dev = (uint32_t)dev, .ino = ino };
+}
+
 void tally_exec(struct tally *t, const struct event *e, const char *exe, size_t exe_len,
 		const char *argv, size_t argv_len)
 {
@@ -216,6 +238,7 @@ void tally_exec(struct tally *t, const struct event *e, const char *exe, size_t 
 	};
 
 	t->execs++;
+	add_program(t, e, exe, exe_len);
 	if (p && p->argv.len > 0) {
 		/* a second program: an entry of its own, with the parent that made the process */
 		next.parent = p->parent;

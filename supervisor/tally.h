@@ -15,6 +15,7 @@
 #define TALLY_PROCESSES 8192
 #define TALLY_CONNECTIONS 1024
 #define TALLY_DENIALS 512
+#define TALLY_PROGRAMS 1024
 /* Words and counts of all processes together: what a report of 16 MiB has room for, however
  * long they are. Beyond, they are in the events only. */
 #define TALLY_TEXT (8u << 20)
@@ -52,6 +53,13 @@ struct tally_recent {
 	uint64_t at[WATCH_RECENT]; /* watch_recent(), oldest first */
 };
 
+/* A program that ran. */
+struct tally_program {
+	char *path; /* as the call sees it; owned */
+	uint32_t dev; /* the kernel's dev_t */
+	uint64_t ino;
+};
+
 struct tally_connection {
 	struct text addr;
 	uint16_t port;
@@ -84,6 +92,8 @@ struct tally {
 	uint64_t *paths; /* hash set; 0 is free */
 	uint32_t path_count, path_room;
 	bool paths_cut;
+	struct tally_program *programs; /* different ones */
+	uint32_t program_count, programs_cut;
 	uint64_t influences;
 	uint64_t denied; /* all, told or not */
 };

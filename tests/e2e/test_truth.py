@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is told is what the kernel took: strings that change, addresses that change, arguments that do not fit."""
+import hashlib
 import os
 import shutil
 
@@ -94,3 +95,18 @@ done = True; t.join()
     assert len(told) == 200 and {e["addr"] for e in told} <= {"127.0.0.1", "127.0.0.2"} and all(e["addr_src"] == "kernel" for e in told)
     still = box.py("import socket\nfor i in range(50): socket.socket().connect_ex(('127.0.0.1', 9))")
     assert len(still.kinds("net.connect")) == 50 and not any("toctou" in e for e in still.kinds("net.connect"))
+
+
+def test_the_hash_of_each_program_on_request(box):
+    (box.base / "p.json").write_text('{"watch": {"hash": true}}')
+    shutil.copy("/bin/true", box.ws / "mine")
+    r = box.sh("/bin/true; ./mine; cp /bin/echo made; ./made; cp /bin/ls /tmp/gone; /tmp/gone > /dev/null; cp /bin/false mine; ./mine || :", options=["-p", box.base / "p.json"])
+    got = [(os.path.basename(p["path"]), p["src"] if p["sha256"] else p["why"], p["sha256"]) for p in r.report["programs"]]
+
+    def sha(path):
+        return hashlib.sha256(open(path, "rb").read()).hexdigest()
+    assert ("true", "machine", sha("/usr/bin/true")) in got and ("made", "change", sha("/usr/bin/echo")) in got
+    assert next(g for g in got if g[0] == "gone")[2] is None
+    # what the call wrote is told as it left it
+    assert {g[1:] for g in got if g[0] == "mine"} == {("change", sha("/usr/bin/false"))}
+    assert "programs" not in box.run("true").report
