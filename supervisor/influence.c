@@ -78,7 +78,9 @@ void influence_set(struct influence *b, enum influence_kind kind, const char *wh
 		(*at)->call = call;
 		return;
 	}
-	e = b->count < INFLUENCE_ENTRIES && grow(b) ? malloc(sizeof(*e) + len) : NULL;
+	e = b->count < INFLUENCE_ENTRIES && b->bytes + len <= INFLUENCE_BYTES && grow(b)
+		    ? malloc(sizeof(*e) + len)
+		    : NULL;
 	if (!e) {
 		b->is_cut = true;
 		return;
@@ -87,6 +89,7 @@ void influence_set(struct influence *b, enum influence_kind kind, const char *wh
 	memcpy(e->what, what, len);
 	link_in(b, e);
 	b->count++;
+	b->bytes += len;
 }
 
 uint32_t influence_find(const struct influence *b, enum influence_kind kind, const char *what,
@@ -102,8 +105,9 @@ static void drop(struct influence *b, struct influence_entry **at)
 	struct influence_entry *e = *at;
 
 	*at = e->next;
-	free(e);
 	b->count--;
+	b->bytes -= e->len;
+	free(e);
 }
 
 void influence_remove(struct influence *b, enum influence_kind kind, const char *what, size_t len)
@@ -137,6 +141,7 @@ static struct influence_entry *take_below(struct influence *b, const char *path,
 			e->next = taken;
 			taken = e;
 			b->count--;
+			b->bytes -= e->len;
 		}
 	return taken;
 }

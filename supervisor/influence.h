@@ -16,10 +16,12 @@
 /* Names and addresses kept of one session; a build makes some thousand files. Beyond, new
  * ones are not followed, and influence_is_cut() says so. */
 #define INFLUENCE_ENTRIES 65536
+/* ... and of their names: usual ones have some fifty bytes, and a tool may choose 4,096. */
+#define INFLUENCE_BYTES (4u << 20)
 
 struct influence {
 	struct influence_entry **cells;
-	size_t room, count;
+	size_t room, count, bytes;
 	bool is_cut;
 };
 

@@ -54,8 +54,12 @@
 #define BRAKE_EVERY 64
 /* The ring is read within this, or its reader is taken for stuck: a call's end waits. */
 #define DRAIN_SECONDS 10
-/* Pulses that may be missing: a loaded machine is late, a stuck reader never comes. */
-#define PULSES_MISSED 5
+/* Pulses that may be missing, one a second: a disk that the log is on may stall for some
+ * seconds, a stuck reader never comes. */
+#define PULSES_MISSED 15
+#define NAMES_LOOK_NS 1000000000ull
+/* A quarter: one open in four that is of no interest. */
+#define NAMES_FULL (WATCH_NAME_WORDS * 64 / 4)
 /* Each call asks once a second: one answer is enough for all. */
 #define LOOK_EVERY_NS 800000000ull
 
@@ -211,6 +215,26 @@ static void wait_for_records(struct monitor *m, struct pollfd p[2])
 	__atomic_store_n(&m->bpf->bss->watch_reads, 1, __ATOMIC_SEQ_CST);
 }
 
+/* Names of all sessions share a table of bits. Where it is full of them each open for
+ * reading is a record: it begins anew, and what was written before is not followed. */
+static void look_at_names(struct monitor *m)
+{
+	uint64_t now = io_now_ns();
+	uint32_t bits = 0;
+
+	if (now - m->looked_at_names_ns < NAMES_LOOK_NS)
+		return;
+	m->looked_at_names_ns = now;
+	for (uint32_t i = 0; i < WATCH_NAME_WORDS; i++)
+		bits += (uint32_t)__builtin_popcountll(m->bpf->bss->watch_names[i]);
+	if (bits < NAMES_FULL)
+		return;
+	memset(m->bpf->bss->watch_names, 0, sizeof(m->bpf->bss->watch_names));
+	for (uint32_t i = 0; i < m->slots_used; i++)
+		if (m->slots[i].is_used && m->slots[i].to.influence)
+			m->slots[i].to.influence->is_cut = true;
+}
+
 static void *drain_loop(void *context)
 {
 	struct monitor *m = context;
@@ -238,6 +262,7 @@ static void *drain_loop(void *context)
 		(void)ring_buffer__consume(m->ring);
 		brake_them(m);
 		burst_look(m);
+		look_at_names(m);
 		tell_losses(m);
 		flush_streams(m);
 		/* what was wanted is in what was taken only when all was */

@@ -62,7 +62,7 @@ struct monitor {
 	uint64_t drains_wanted, drains_done;
 	struct watched slots[WATCH_SLOTS];
 	uint32_t slots_used; /* none beyond was ever used */
-	uint64_t looked_at_bursts_ns;
+	uint64_t looked_at_bursts_ns, looked_at_names_ns;
 	uint32_t batch; /* records since the ring was last left alone */
 	int wake;
 	pthread_t thread;

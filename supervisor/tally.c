@@ -202,6 +202,8 @@ void tally_fork(struct tally *t, const struct event *e)
 	parent = p ? find_process(t, &self) : NULL;
 	if (parent && parent->exe.at)
 		text_add_n(&p->exe, parent->exe.at, parent->exe.len);
+	if (p)
+		keep_text(t, p, &p->exe);
 }
 
 static void add_program(struct tally *t, const struct event *e, const char *exe, size_t len)
@@ -251,6 +253,7 @@ void tally_exec(struct tally *t, const struct event *e, const char *exe, size_t 
 	text_done(&p->exe);
 	p->exe = (struct text){ 0 };
 	text_add_json(&p->exe, exe, exe_len);
+	keep_text(t, p, &p->exe);
 	tally_add_argv(&p->argv, argv, argv_len);
 	keep_text(t, p, &p->argv);
 	/* it is one that was executed, all the same */
