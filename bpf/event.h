@@ -31,6 +31,8 @@
 #define EVENT_PATH_MAX 4096
 /* argv is sent up to here; of a longer one EVENT_F_CUT, its whole length and its hash tell. */
 #define EVENT_ARGV_MAX 8192
+/* ... and of a call that floods the ring no more than this. */
+#define EVENT_ARGV_SHORT 256
 /* Four spans of at most a page each, or two and argv. */
 #define EVENT_DATA_MAX 16384
 

@@ -58,6 +58,14 @@ static __always_inline struct scratch *begin(__u32 use, struct watch_call *c, __
 	return s;
 }
 
+/* What a call has waiting in the ring. `taken` may be of a moment ago. */
+static __always_inline __u64 waiting_of(const struct watch_stats *stats, __u32 slot)
+{
+	__u64 taken = watch_wishes[slot & (WATCH_SLOTS - 1)].taken;
+
+	return stats->sent > taken ? stats->sent - taken : 0;
+}
+
 /* Whether it is given up before the ring is full, for the good of others. */
 static __always_inline bool is_given_up(__u32 class, __u64 waiting, __u64 own, __u32 *ret_why)
 {
@@ -100,7 +108,7 @@ __noinline int finish(struct scratch *s, __u32 of, __u32 class, bool urgent)
 	stats = bpf_map_lookup_elem(&watch_stats, &slot);
 	if (!stats)
 		return false;
-	own = stats->sent - watch_wishes[slot & (WATCH_SLOTS - 1)].taken;
+	own = waiting_of(stats, slot);
 	if ((urgent || waiting >= WAKE_BYTES) && !watch_reads)
 		flags = BPF_RB_FORCE_WAKEUP;
 	if ((of & WATCH_CALL_LOSSLESS) && waiting > SLOW_BYTES)

@@ -676,6 +676,18 @@ static __always_inline void add_exe(struct scratch *s, __u64 exe)
 	add_path(s, exe + bpf_core_field_offset(struct file, f_path), EVENT_SPAN_PATH);
 }
 
+/* How much of argv is sent: little of it, where a call has much waiting, so that long words
+ * do not cost it the processes themselves. */
+static __always_inline __u32 argv_room(const struct watch_call *c)
+{
+	__u32 slot = c->slot;
+	struct watch_stats *stats = bpf_map_lookup_elem(&watch_stats, &slot);
+
+	if (stats && !(c->flags & WATCH_CALL_LOSSLESS) && waiting_of(stats, slot) > QUOTA_CHEAP)
+		return EVENT_ARGV_SHORT;
+	return EVENT_ARGV_MAX - 1;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 {
@@ -686,9 +698,11 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	struct fs_struct *fs;
 	struct scratch *s;
 	__u64 start, length;
+	__u32 room;
 
 	if (!c)
 		return 0;
+	room = argv_room(c);
 	s = begin(SCRATCH_EXEC, c, EVENT_EXEC);
 	if (!s)
 		return 0;
@@ -702,13 +716,13 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	if (exe)
 		add_exe(s, exe);
 	add_path(s, (__u64)fs + bpf_core_field_offset(struct fs_struct, pwd), EVENT_SPAN_BASE);
-	if (length > EVENT_ARGV_MAX - 1) {
+	if (length > room) {
 		hash_user(s, start, length);
 		s->e.args[EVENT_ARG_EXEC_HASH] = s->hash;
+		s->e.flags |= EVENT_F_CUT;
 	}
 	if (length > 0)
-		add_user_bytes(s, start, length > EVENT_ARGV_MAX ? EVENT_ARGV_MAX : (__u32)length,
-			       EVENT_SPAN_PATH2);
+		add_user_bytes(s, start, length > room ? room : (__u32)length, EVENT_SPAN_PATH2);
 	finish(s, c->flags, EVENT_CLASS_PROC, true);
 	return 0;
 }

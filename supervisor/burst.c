@@ -72,7 +72,18 @@ static void drop(struct monitor *m, struct burst **at)
 	free(b);
 }
 
-void burst_begin(struct monitor *m, struct watched *w, const struct event *e)
+static struct watch_burst_key key_of(const struct event *e)
+{
+	return (struct watch_burst_key){
+		.dentry = e->args[EVENT_ARG_WRITE_DENTRY],
+		.inode = e->args[EVENT_ARG_WRITE_INODE],
+		.name = e->args[EVENT_ARG_WRITE_NAME],
+		.tgid = e->host_pid,
+		.slot = e->slot,
+	};
+}
+
+void burst_begin(struct watched *w, const struct event *e)
 {
 	uint64_t index = e->args[EVENT_ARG_WRITE_BURST];
 	struct burst *b = index < WATCH_BURSTS ? calloc(1, sizeof(*b)) : NULL;
@@ -81,23 +92,16 @@ void burst_begin(struct monitor *m, struct watched *w, const struct event *e)
 
 	decode_path(e, &path);
 	if (!b) {
-		/* of no burst, or no memory: this write alone */
+		/* of no burst; or no memory: then its place is never used again, for who may
+		 * still count in it is not known */
 		decode_write(e, &w->to, &path, &one);
 		text_done(&path);
-		if (index < WATCH_BURSTS)
-			give_back(m, (uint32_t)index);
 		return;
 	}
 	memcpy(&b->head, e, EVENT_HEAD_SIZE);
 	b->path = path;
 	b->index = (uint32_t)index;
-	b->key = (struct watch_burst_key){
-		.dentry = e->args[EVENT_ARG_WRITE_DENTRY],
-		.inode = e->args[EVENT_ARG_WRITE_INODE],
-		.name = e->args[EVENT_ARG_WRITE_NAME],
-		.tgid = e->host_pid,
-		.slot = e->slot,
-	};
+	b->key = key_of(e);
 	b->next = w->bursts;
 	w->bursts = b;
 }
@@ -142,7 +146,7 @@ void burst_look(struct monitor *m)
 		return;
 	m->looked_at_bursts_ns = now;
 	for (uint32_t i = 0; i < WATCH_SLOTS; i++)
-		if (m->slots[i].is_used && m->slots[i].bursts)
+		if (watched_is_live(&m->slots[i]) && m->slots[i].bursts)
 			look(m, &m->slots[i]);
 }
 

@@ -508,6 +508,7 @@ void call_finish(struct call *c)
 		c->totals.drain_error = monitor_drain(c->monitor);
 		monitor_unwatch(c->monitor, c->slot, &c->totals);
 		c->monitor = NULL;
+		c->session->is_given_up |= c->totals.is_given_up;
 		watchdog_check_totals(c);
 	}
 	if (c->notify) {
@@ -609,6 +610,8 @@ void call_free(struct call *c)
 	input_free(c->input);
 	output_free(c->kept[0]);
 	output_free(c->kept[1]);
+	if (c->totals.is_given_up)
+		return; /* the rest is in the hands of a reader that is stuck */
 	call_request_done(&c->request);
 	free(c->totals.errors);
 	tally_free(c->tally);

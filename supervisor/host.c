@@ -118,7 +118,8 @@ static void forget(struct host *h, struct session *s)
 		server_session_gone(h->server, s);
 	free(s->opening);
 	session_done(s);
-	free(s);
+	if (!s->is_given_up)
+		free(s);
 }
 
 struct session *host_find(struct host *h, const char *prefix, const uid_t *owner, bool *ret_many)

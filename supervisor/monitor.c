@@ -75,9 +75,11 @@ static uint64_t waiting(const struct monitor *m, uint32_t slot)
  * that two processors write costs them both. */
 static void publish_taken(struct monitor *m)
 {
+	/* not of a slot that nobody uses: who takes it next begins it without the lock */
 	for (uint32_t i = 0; i < m->slots_used; i++)
-		__atomic_store_n(&m->bpf->bss->watch_wishes[i].taken, m->slots[i].taken,
-				 __ATOMIC_RELEASE);
+		if (watched_is_live(&m->slots[i]))
+			__atomic_store_n(&m->bpf->bss->watch_wishes[i].taken, m->slots[i].taken,
+					 __ATOMIC_RELEASE);
 }
 
 /* Holds the lossless calls while much waits. */
@@ -87,14 +89,14 @@ static void brake_them(struct monitor *m)
 
 	publish_taken(m);
 	for (uint32_t i = 0; i < m->slots_used; i++)
-		if (m->slots[i].is_used)
+		if (watched_is_live(&m->slots[i]))
 			sum += waiting(m, i);
 	if (sum > LET_GO_BYTES && sum < BRAKE_BYTES)
 		return;
 	for (uint32_t i = 0; i < m->slots_used; i++) {
 		struct watched *w = &m->slots[i];
 
-		if (w->is_used && w->brake && (sum <= LET_GO_BYTES || waiting(m, i) > 0))
+		if (watched_is_live(w) && w->brake && (sum <= LET_GO_BYTES || waiting(m, i) > 0))
 			brake_set(w->brake, sum >= BRAKE_BYTES);
 	}
 }
@@ -109,7 +111,7 @@ static void take_record(struct monitor *m, struct watched *w, const struct event
 	if (!w->saw_exec && e->kind == EVENT_SYSCALL && !(e->flags & EVENT_F_TRACED))
 		return;
 	if (e->kind == EVENT_WRITE) {
-		burst_begin(m, w, e);
+		burst_begin(w, e);
 		return;
 	}
 	if (e->kind == EVENT_EXIT) {
@@ -132,7 +134,7 @@ static int on_record(void *context, void *data, size_t size)
 		return 0;
 	}
 	w = &m->slots[e->slot];
-	if (w->is_used && w->generation == e->generation)
+	if (watched_is_live(w) && w->generation == e->generation)
 		take_record(m, w, e, size);
 	if (++m->batch % BRAKE_EVERY == 0)
 		brake_them(m);
@@ -176,7 +178,7 @@ static void tell_losses(struct monitor *m)
 		struct text *t, *h;
 		uint64_t now;
 
-		if (!w->is_used)
+		if (!watched_is_live(w))
 			continue;
 		now = dropped(m, i);
 		if (now == w->told_lost)
@@ -203,7 +205,7 @@ static void tell_losses(struct monitor *m)
 static void flush_streams(struct monitor *m)
 {
 	for (uint32_t i = 0; i < WATCH_SLOTS; i++)
-		if (m->slots[i].is_used)
+		if (watched_is_live(&m->slots[i]))
 			stream_flush(m->slots[i].to.stream);
 }
 
@@ -234,7 +236,7 @@ static void look_at_names(struct monitor *m)
 		return;
 	memset(m->bpf->bss->watch_names, 0, sizeof(m->bpf->bss->watch_names));
 	for (uint32_t i = 0; i < m->slots_used; i++)
-		if (m->slots[i].is_used && m->slots[i].to.influence)
+		if (watched_is_live(&m->slots[i]) && m->slots[i].to.influence)
 			m->slots[i].to.influence->is_cut = true;
 }
 
@@ -517,42 +519,36 @@ int monitor_watch(struct monitor *m, const struct monitor_plan *plan, uint32_t *
 	uint32_t slot = 0;
 	int r;
 
-	(void)pthread_mutex_lock(&m->lock);
 	while (slot < WATCH_SLOTS && m->slots[slot].is_used)
 		slot++;
-	if (slot == WATCH_SLOTS) {
-		(void)pthread_mutex_unlock(&m->lock);
+	if (slot == WATCH_SLOTS)
 		return -EUSERS;
-	}
+	/* no lock: only this thread takes slots and gives them back, and the reader, which may
+	 * be stuck with the lock, looks at none that is not in use */
 	w = &m->slots[slot];
 	*w = (struct watched){
-		.is_used = true,
 		.generation = ++m->generation,
 		.cgroup_id = plan->cgroup_id,
 		.to = plan->to,
 		.brake = plan->brake,
 	};
-	if (slot >= m->slots_used)
-		m->slots_used = slot + 1;
 	w->call = (struct watch_call){
 		.generation = w->generation,
 		.slot = slot,
 		.session = plan->session,
 		.flags = plan->brake ? WATCH_CALL_LOSSLESS : 0,
 	};
-	(void)pthread_mutex_unlock(&m->lock);
 	zero_counts(m, slot);
 	r = bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_stats), &slot, &none, BPF_ANY);
 	m->bpf->bss->watch_wishes[slot].taken = 0;
 	monitor_trace(m, slot, plan->trace);
 	if (r == 0)
 		r = put_call(m, w);
-	if (r < 0) {
-		(void)pthread_mutex_lock(&m->lock);
-		w->is_used = false;
-		(void)pthread_mutex_unlock(&m->lock);
+	if (r < 0)
 		return r;
-	}
+	__atomic_store_n(&w->is_used, true, __ATOMIC_RELEASE);
+	if (slot >= m->slots_used)
+		__atomic_store_n(&m->slots_used, slot + 1, __ATOMIC_RELEASE);
 	*ret_slot = slot;
 	return 0;
 }
@@ -580,21 +576,40 @@ int monitor_set_init(struct monitor *m, uint32_t slot, uint32_t init_pid)
 	return r;
 }
 
-int monitor_drain(struct monitor *m)
+static struct timespec in_time(const struct monitor *m)
 {
-	uint64_t one = 1, mine;
 	struct timespec until;
-	int r;
 
 	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += DRAIN_SECONDS;
-	r = pthread_mutex_timedlock(&m->lock, &until);
-	if (r != 0)
-		return -r;
+	if (!m->is_stuck)
+		until.tv_sec += DRAIN_SECONDS;
+	return until;
+}
+
+/* The loop waits once for a reader that is stuck: a person may want to stop something. */
+static bool lock_in_time(struct monitor *m)
+{
+	struct timespec until = in_time(m);
+
+	if (pthread_mutex_timedlock(&m->lock, &until) == 0)
+		return true;
+	m->is_stuck = true;
+	return false;
+}
+
+int monitor_drain(struct monitor *m)
+{
+	struct timespec until = in_time(m);
+	uint64_t one = 1, mine;
+	int r = 0;
+
+	if (!lock_in_time(m))
+		return -ETIMEDOUT;
 	mine = ++m->drains_wanted;
 	(void)!write(m->wake, &one, sizeof(one));
 	while (m->drains_done < mine && m->is_running && r == 0)
 		r = pthread_cond_timedwait(&m->drained, &m->lock, &until);
+	m->is_stuck = r == ETIMEDOUT;
 	(void)pthread_mutex_unlock(&m->lock);
 	return -r;
 }
@@ -666,7 +681,16 @@ void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *re
 	ret->is_counted = true;
 	near_clear(m, w->cgroup_id);
 	(void)bpf_map_delete_elem(bpf_map__fd(m->bpf->maps.watch_calls), &w->cgroup_id);
-	(void)pthread_mutex_lock(&m->lock);
+	if (!lock_in_time(m)) {
+		/* its reader is stuck with the lock, maybe in the middle of this call */
+		__atomic_store_n(&w->is_given_up, true, __ATOMIC_RELEASE);
+		ret->is_given_up = true;
+		ret->drain_error = -ETIMEDOUT;
+		ret->emitted = s->seq;
+		ret->lost = dropped(m, slot);
+		ret->delivered = w->delivered;
+		return;
+	}
 	burst_end_call(m, w);
 	activity_end_call(m, w);
 	if (w->to.influence)
@@ -691,7 +715,8 @@ void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *re
 
 void monitor_forget_files(struct monitor *m, struct influence *b)
 {
-	(void)pthread_mutex_lock(&m->lock);
+	if (!lock_in_time(m))
+		return; /* its calls are killed for it, and no other is started */
 	influence_forget_files(b);
 	(void)pthread_mutex_unlock(&m->lock);
 }
@@ -723,7 +748,7 @@ static const char *look_for_failure(struct monitor *m)
 		return NULL;
 	if (__atomic_load_n(&m->pulse_seen, __ATOMIC_ACQUIRE) == m->pulse)
 		m->pulse_misses = 0;
-	else if (++m->pulse_misses >= PULSES_MISSED)
+	else if (++m->pulse_misses >= PULSES_MISSED || m->is_stuck)
 		return "the events are not read any more: the reader of the ring is stuck";
 	/* one that waits is not overtaken */
 	if (m->pulse_misses == 0 && !send_pulse(m))
@@ -763,7 +788,8 @@ void monitor_free(struct monitor *m)
 	if (!m)
 		return;
 	if (m->is_running) {
-		(void)pthread_mutex_lock(&m->lock);
+		if (!lock_in_time(m))
+			return; /* its reader still uses it, and ends with the process */
 		m->stop = true;
 		(void)pthread_mutex_unlock(&m->lock);
 		(void)!write(m->wake, &one, sizeof(one));

@@ -32,6 +32,7 @@ struct monitor_totals {
 	uint64_t lost_why[EVENT_LOSS_COUNT]; /* the same ones */
 	uint64_t unkept; /* system calls of processes that are only in `counts` */
 	int drain_error; /* -errno: nobody reads the ring, so what was in it is lost */
+	bool is_given_up; /* its reader is stuck and may still use what the plan borrowed: for ever */
 	bool is_counted; /* false: no BPF program watched it, and only events are known */
 	bool saw_exec; /* the programs were seen to fire */
 	bool is_exact; /* delivered + lost == emitted, found so at the end */
@@ -65,7 +66,7 @@ void monitor_detach(struct monitor *m);
 /* Starts the thread. Call after the privileges are gone. 0 or -errno. */
 int monitor_start(struct monitor *m);
 
-/* How a call is watched. Borrowed until it is unwatched. */
+/* How a call is watched. Borrowed until it is unwatched, and not given up by that. */
 struct monitor_plan {
 	uint64_t cgroup_id;
 	struct decode_target to;
@@ -87,7 +88,7 @@ int monitor_set_init(struct monitor *m, uint32_t slot, uint32_t init_pid);
  * this returns. Call when the cgroup is empty. 0, or -ETIMEDOUT: nobody reads it. */
 int monitor_drain(struct monitor *m);
 
-/* Ends it and gives the account. */
+/* Ends it and gives the account; or gives it up, when its reader is stuck. */
 void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *ret);
 
 /* Why what happens does not reach us any more, as a sentence; NULL: it does. Found out by

@@ -32,7 +32,8 @@ struct burst {
 };
 
 struct watched {
-	bool is_used;
+	bool is_used; /* atomic: all else is filled before, and the reader sees it after */
+	bool is_given_up; /* atomic: its reader is stuck, and must not touch it any more */
 	uint64_t generation;
 	uint64_t cgroup_id;
 	struct watch_call call; /* as the kernel side has it */
@@ -75,7 +76,15 @@ struct monitor {
 	uint32_t pulse_misses;
 	uint64_t looked_ns; /* for a failure */
 	const char *failure; /* the first one; NULL: none */
+	bool is_stuck; /* its reader did not answer in time once, and is not waited for again */
 };
+
+/* Whether the reader may use it. */
+static inline bool watched_is_live(const struct watched *w)
+{
+	return __atomic_load_n(&w->is_used, __ATOMIC_ACQUIRE) &&
+	       !__atomic_load_n(&w->is_given_up, __ATOMIC_ACQUIRE);
+}
 
 /* --- burst.c: writes, added up ----------------------------------------------------- */
 
@@ -83,7 +92,7 @@ struct monitor {
 int burst_init(struct monitor *m);
 
 /* The first write of a burst, or one that belongs to none. */
-void burst_begin(struct monitor *m, struct watched *w, const struct event *e);
+void burst_begin(struct watched *w, const struct event *e);
 
 /* A process is gone: what it wrote is told. */
 void burst_end_process(struct monitor *m, struct watched *w, uint32_t host_pid);

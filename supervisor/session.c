@@ -502,6 +502,13 @@ void session_done(struct session *s)
 	}
 	s->steer_count = 0;
 	stack_done(&s->stack);
+	disk_stop(s);
+	leaf_spare_done(&s->leaf);
+	fd_done(&s->keeper);
+	fd_done(&s->dir);
+	fd_done(&s->cgroup);
+	if (s->is_given_up)
+		return;
 	influence_done(&s->influence);
 	if (s->owns_policy && s->policy) {
 		policy_done(s->policy);
@@ -511,7 +518,6 @@ void session_done(struct session *s)
 		stream_done(s->stream);
 		free(s->stream);
 	}
-	disk_stop(s);
 	profile_free(s->profile);
 	asking_free(s->asking);
 	s->asking = NULL;
@@ -526,8 +532,4 @@ void session_done(struct session *s)
 	free(s->allowed);
 	s->allowed = NULL;
 	s->workspace = s->at = s->labels = NULL;
-	leaf_spare_done(&s->leaf);
-	fd_done(&s->keeper);
-	fd_done(&s->dir);
-	fd_done(&s->cgroup);
 }

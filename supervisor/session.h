@@ -102,6 +102,7 @@ struct session {
 	bool is_hidden; /* it has never been open: nobody can name it */
 	bool is_going; /* it is removed when the last job has ended */
 	bool is_gone; /* its files are */
+	bool is_given_up; /* a reader of events that is stuck may still use it: it is never freed */
 	void (*on_gone)(int error, void *context); /* told then; or NULL */
 	void *gone_context;
 
@@ -187,6 +188,7 @@ struct call *session_find_call(const struct session *s, uint32_t number);
 int session_add_call(struct session *s, struct call *c);
 void session_drop_call(struct session *s, struct call *c);
 
+/* What a stuck reader may still use stays: then the session itself must stay, too. */
 void session_done(struct session *s);
 
 /* book.c: session.json, written whole and put in place. */
