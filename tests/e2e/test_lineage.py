@@ -86,7 +86,7 @@ for i in range(1200): os.wait()
 
 def test_words_without_end_leave_room_for_the_report(daemon):
     """3,000 processes with 8 KiB of words each, and each byte six in JSON: the report is still answered."""
-    s = Session(daemon)
+    s = Session(daemon, policy_json={"watch": {"mode": "lossless"}})
     s.run("/usr/bin/python3", "-c", "import os\nfor i in range(3000):\n    if os.fork() == 0: os.execv('/bin/true', ['true', '\\x01' * 8000])\n    os.wait()")
     report = s.c.ask("call.report", id=f"{s.id}.1")
     assert len(report["processes"]) == 3001 and report["processes"][-1]["cut"] and report["processes"][-1]["argv"] is None
