@@ -232,15 +232,14 @@ static __always_inline __u64 group_of(struct task_struct *task)
 static __always_inline int number_inside(struct pid *pid)
 {
 	unsigned int level = LOAD(pid, level);
-	unsigned int size = bpf_core_type_size(struct upid);
-	int nr = 0;
+	struct upid *own;
 
 	if (!pid || !level)
 		return 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-			      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
-				      (__u64)level * size + bpf_core_field_offset(struct upid, nr));
-	return nr;
+	own = as_type((char *)pid + bpf_core_field_offset(struct pid, numbers) +
+			      (__u64)level * bpf_core_type_size(struct upid),
+		      struct upid);
+	return LOAD(own, nr);
 }
 
 static __always_inline int pid_inside(struct task_struct *task)
@@ -256,9 +255,9 @@ __noinline int is_first_inside_now(void)
 	return pid_inside(CURRENT()) == 1;
 }
 
-static __always_inline struct watch_call *find_call(void)
+/* Of the current task, which the caller has. */
+static __always_inline struct watch_call *find_call(struct task_struct *task)
 {
-	struct task_struct *task = CURRENT();
 	__u64 id = group_of(task);
 	struct watch_near *near = &watch_near[watch_near_index(id)];
 	struct watch_call *c =

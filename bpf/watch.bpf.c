@@ -547,8 +547,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *trusted, long ret)
 
 	if (task->seccomp.mode != SECCOMP_MODE_FILTER)
 		return 0;
-	task = CURRENT();
-	c = find_call();
+	task = as_type((void *)task, struct task_struct);
+	c = find_call(task);
 	if (!c) {
 		answer_pulse(task);
 		return 0;
@@ -584,7 +584,8 @@ int BPF_PROG(on_sys_enter, struct pt_regs *trusted, long nr)
 	if (task->seccomp.mode != SECCOMP_MODE_FILTER || nr < 0 || nr >= WATCH_SYSCALLS)
 		return 0;
 	shape = &watch_shapes[nr & (WATCH_SYSCALLS - 1)];
-	if (!shape->path || !is_native(CURRENT(), nr) || !find_call())
+	task = as_type((void *)task, struct task_struct);
+	if (!shape->path || !is_native(task, nr) || !find_call(task))
 		return 0;
 	s = bpf_map_lookup_elem(&watch_scratch, &use);
 	if (!s)
@@ -603,7 +604,7 @@ int BPF_PROG(on_sys_enter, struct pt_regs *trusted, long nr)
 static __always_inline int submitted(struct io_kiocb *trusted)
 {
 	struct io_kiocb *req = as_type((void *)trusted, struct io_kiocb);
-	struct watch_call *c = find_call();
+	struct watch_call *c = find_call(CURRENT());
 	struct scratch *s;
 	__u8 opcode;
 	int fd, nr;
@@ -645,7 +646,7 @@ int BPF_PROG(on_uring_old, struct io_kiocb *req)
 SEC("tp_btf/task_newtask")
 int BPF_PROG(on_fork, struct task_struct *trusted, unsigned long clone_flags)
 {
-	struct watch_call *c = find_call();
+	struct watch_call *c = find_call(CURRENT());
 	struct task_struct *child = as_type(trusted, struct task_struct), *leader;
 	struct scratch *s;
 
@@ -691,8 +692,8 @@ static __always_inline __u32 argv_room(const struct watch_call *c)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct watch_call *c = find_call();
+	struct task_struct *task = CURRENT();
+	struct watch_call *c = find_call(task);
 	struct mm_struct *mm;
 	__u64 exe;
 	struct fs_struct *fs;
@@ -731,7 +732,7 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *p)
 {
 	struct task_struct *task = CURRENT();
-	struct watch_call *c = find_call();
+	struct watch_call *c = find_call(task);
 	struct signal_struct *sig;
 	struct pt_regs *regs;
 	struct mm_struct *mm;
