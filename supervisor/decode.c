@@ -92,9 +92,16 @@ static void path_of(const struct event *e, bool second, struct text *out)
 		join_path(out, base, path);
 }
 
+static void add_key(struct text *t, const char *key)
+{
+	text_add(t, ",\"");
+	text_add(t, key);
+	text_add(t, "\":");
+}
+
 static void add_json_text(struct text *t, const char *key, const struct text *value)
 {
-	text_printf(t, ",\"%s\":", key);
+	add_key(t, key);
 	text_add_json(t, value->at ? value->at : "", value->len);
 }
 
@@ -102,11 +109,13 @@ static struct text *begin(const struct event *e, const struct decode_target *to,
 {
 	struct text *t = stream_begin(to->stream, kind, &to->call, e->when_ns);
 
-	text_printf(t, ",\"pid\":%u,\"ppid\":%u,\"host_pid\":%u,\"comm\":", e->pid, e->ppid,
-		    e->host_pid);
+	text_add_number(t, ",\"pid\":", e->pid);
+	text_add_number(t, ",\"ppid\":", e->ppid);
+	text_add_number(t, ",\"host_pid\":", e->host_pid);
+	text_add(t, ",\"comm\":");
 	text_add_json(t, e->comm, strnlen(e->comm, sizeof(e->comm)));
 	if (e->tid != 0 && e->tid != e->pid)
-		text_printf(t, ",\"tid\":%u", e->tid);
+		text_add_number(t, ",\"tid\":", e->tid);
 	if (e->start_ns != 0) {
 		text_add(t, ",\"exec_id\":");
 		tally_add_id(t, &(struct tally_id){ e->host_pid, e->start_ns });
@@ -122,13 +131,22 @@ static struct text *begin(const struct event *e, const struct decode_target *to,
 	return t;
 }
 
+static void add_path_src(struct text *t, const struct event *e)
+{
+	text_add(t, e->flags & EVENT_F_PARTIAL  ? ",\"path_src\":\"partial\""
+		    : e->flags & EVENT_F_KERNEL ? ",\"path_src\":\"kernel\""
+						: ",\"path_src\":\"lexical\"");
+}
+
 static void add_error(struct text *t, int64_t ret)
 {
 	const char *name = ret < 0 && ret >= -4095 ? strerrorname_np((int)-ret) : NULL;
 
-	if (name)
-		text_printf(t, ",\"error\":\"%s\"", name);
-	else if (ret < 0)
+	if (name) {
+		text_add(t, ",\"error\":\"");
+		text_add(t, name);
+		text_add(t, "\"");
+	} else if (ret < 0)
 		text_printf(t, ",\"error\":\"%lld\"", (long long)-ret);
 }
 
@@ -397,9 +415,11 @@ static void add_args(struct text *t, const struct event *e, const char *names)
 		/* what the kernel takes as an int has nothing above it but its sign */
 		if ((uint64_t)value >> 32 == 0 && (int32_t)value < 0)
 			value = (int32_t)value;
-		if (!(n == 1 && names[0] == '-'))
-			text_printf(t, "%s\"%.*s\":%lld", first ? "" : ",", (int)n, names,
-				    (long long)value);
+		if (!(n == 1 && names[0] == '-')) {
+			text_add(t, first ? "\"" : ",\"");
+			text_add_n(t, names, n);
+			text_add_signed(t, "\":", value);
+		}
 		first = first && n == 1 && names[0] == '-';
 		names += n + (names[n] == ' ');
 	}
@@ -413,13 +433,12 @@ static void tell_call(const struct event *e, const struct decode_target *to, con
 	struct text *t = begin(e, to, "sys.call");
 	struct text *h;
 
-	text_printf(t, ",\"syscall\":\"%s\"", name);
+	text_add(t, ",\"syscall\":\"");
+	text_add(t, name);
+	text_add(t, "\"");
 	if (path->len > 0) {
 		add_json_text(t, "path", path);
-		text_printf(t, ",\"path_src\":\"%s\"",
-			    e->flags & EVENT_F_PARTIAL  ? "partial"
-			    : e->flags & EVENT_F_KERNEL ? "kernel"
-							: "lexical");
+		add_path_src(t, e);
 	}
 	if (path2->len > 0)
 		add_json_text(t, "to", path2);
@@ -428,7 +447,7 @@ static void tell_call(const struct event *e, const struct decode_target *to, con
 	add_toctou(t, e);
 	add_args(t, e, args);
 	if (e->ret >= 0 && strcmp(name, "mmap") != 0)
-		text_printf(t, ",\"ret\":%lld", (long long)e->ret);
+		text_add_signed(t, ",\"ret\":", e->ret);
 	add_error(t, e->ret);
 	h = human(to, STREAM_ALL, e, name);
 	if (h) {
@@ -615,7 +634,7 @@ static void add_details(struct text *t, const struct event *e, const struct sysc
 	else if (strcmp(row->kind, "file.truncate") == 0)
 		text_printf(t, ",\"size\":%llu", (unsigned long long)e->args[1]);
 	else if (row->shape.flags & WATCH_OPEN)
-		text_printf(t, ",\"flags\":%llu", (unsigned long long)e->args[5]);
+		text_add_number(t, ",\"flags\":", e->args[5]);
 }
 
 /* What the account of the call, and the book of its session, know of it. */
@@ -679,10 +698,7 @@ static void emit_file(const struct event *e, const struct decode_target *to,
 	add_json_text(t, "path", &path);
 	if (row->shape.path2)
 		add_json_text(t, is_link ? "target" : "to", &path2);
-	text_printf(t, ",\"path_src\":\"%s\"",
-		    e->flags & EVENT_F_PARTIAL  ? "partial"
-		    : e->flags & EVENT_F_KERNEL ? "kernel"
-						: "lexical");
+	add_path_src(t, e);
 	if (e->flags & EVENT_F_FAULT)
 		text_add(t, ",\"arg_fault\":true");
 	add_toctou(t, e);
@@ -703,7 +719,10 @@ static void emit_signal(const struct event *e, const struct decode_target *to,
 				     : 1];
 	struct text *h = human(to, STREAM_ALL, e, row->kind);
 
-	text_printf(t, ",\"target\":%d,\"syscall\":\"%s\"", (int)e->args[0], row->name);
+	text_add_signed(t, ",\"target\":", (int)e->args[0]);
+	text_add(t, ",\"syscall\":\"");
+	text_add(t, row->name);
+	text_add(t, "\"");
 	if (strcmp(row->kind, "proc.signal") == 0)
 		text_printf(t, ",\"signal\":\"SIG%s\"",
 			    sigabbrev_np(sig) ? sigabbrev_np(sig) : "0");
@@ -762,9 +781,10 @@ void decode_write(const struct event *e, const struct decode_target *to, const s
 	last.when_ns = b->last_ns;
 	t = begin(&last, to, "file.write");
 	add_json_text(t, "path", path);
-	text_printf(t, ",\"path_src\":\"%s\",\"ops\":%llu,\"bytes\":%llu,\"duration_ns\":%llu",
-		    e->flags & EVENT_F_PARTIAL ? "partial" : "kernel", (unsigned long long)b->ops,
-		    (unsigned long long)b->bytes, (unsigned long long)(b->last_ns - b->first_ns));
+	add_path_src(t, e);
+	text_add_number(t, ",\"ops\":", b->ops);
+	text_add_number(t, ",\"bytes\":", b->bytes);
+	text_add_number(t, ",\"duration_ns\":", b->last_ns - b->first_ns);
 	human_path(to, e, "file.write", path, NULL);
 	stream_end(to->stream);
 }

@@ -244,7 +244,7 @@ static void *drain_loop(void *context)
 {
 	struct monitor *m = context;
 	struct pollfd p[] = {
-		{ .fd = ring_buffer__epoll_fd(m->ring), .events = POLLIN },
+		{ .fd = m->ring.fd, .events = POLLIN },
 		{ .fd = m->wake, .events = POLLIN },
 	};
 
@@ -264,7 +264,7 @@ static void *drain_loop(void *context)
 		/* read before the ring: what was wanted by now is in it */
 		wanted = m->drains_wanted;
 		m->batch = 0;
-		(void)ring_buffer__consume(m->ring);
+		ring_take(&m->ring, on_record, m);
 		brake_them(m);
 		burst_look(m);
 		look_at_names(m);
@@ -337,15 +337,18 @@ static void *map_array(const struct bpf_map *map, size_t size, bool writes)
 
 static int map_all(struct monitor *m)
 {
+	int r;
+
 	m->stats = map_array(m->bpf->maps.watch_stats, WATCH_SLOTS * sizeof(*m->stats), false);
 	m->processes = map_array(m->bpf->maps.watch_processes,
 				 WATCH_PROCESSES * sizeof(*m->processes), true);
 	m->bursts = map_array(m->bpf->maps.watch_bursts, WATCH_BURSTS * sizeof(*m->bursts), false);
 	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	m->ring = ring_buffer__new(bpf_map__fd(m->bpf->maps.watch_ring), on_record, m, NULL);
-	if (!m->stats || !m->processes || !m->bursts || m->wake < 0 || !m->ring)
+	if (!m->stats || !m->processes || !m->bursts || m->wake < 0)
 		return errno ? -errno : -ENOMEM;
-	return burst_init(m);
+	r = ring_open(&m->ring, bpf_map__fd(m->bpf->maps.watch_ring),
+		      bpf_map__max_entries(m->bpf->maps.watch_ring));
+	return r < 0 ? r : burst_init(m);
 }
 
 int monitor_load(struct monitor **ret, unsigned int wants, char *why, size_t size)
@@ -797,7 +800,7 @@ void monitor_free(struct monitor *m)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
 		fd_done(&m->links[i]);
-	ring_buffer__free(m->ring);
+	ring_done(&m->ring);
 	if (m->stats)
 		(void)munmap(m->stats, WATCH_SLOTS * sizeof(*m->stats));
 	if (m->processes)

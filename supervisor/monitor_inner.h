@@ -12,6 +12,7 @@
 #include "bpf/event.h"
 #include "build/bpf/watch.skel.h"
 #include "supervisor/monitor.h"
+#include "supervisor/ring.h"
 
 #define MONITOR_LINKS 10
 
@@ -52,7 +53,7 @@ struct watched {
 
 struct monitor {
 	struct watch_bpf *bpf;
-	struct ring_buffer *ring;
+	struct ring ring;
 	struct watch_stats *stats; /* mapped: WATCH_SLOTS of them */
 	struct watch_process *processes; /* mapped: WATCH_PROCESSES */
 	struct watch_burst *bursts; /* mapped: WATCH_BURSTS */

@@ -214,11 +214,14 @@ struct text *stream_begin(struct stream *s, const char *kind, const struct strea
 
 	(void)pthread_mutex_lock(&s->lock);
 	t->len = 0;
-	text_printf(t, "{\"seq\":%llu,\"ts\":\"", (unsigned long long)++s->seq);
+	text_add_number(t, "{\"seq\":", ++s->seq);
+	text_add(t, ",\"ts\":\"");
 	text_add_time(t, boot_ns ? boot_ns + s->boot_to_real_ns : stream_now_real_ns());
-	text_printf(t, "\",\"session\":\"%s\"", s->session);
+	text_add(t, "\",\"session\":\"");
+	text_add(t, s->session);
+	text_add(t, "\"");
 	if (call && call->number > 0)
-		text_printf(t, ",\"call\":%u", call->number);
+		text_add_number(t, ",\"call\":", call->number);
 	if (call && call->agent_call_id) {
 		text_add(t, ",\"agent_call_id\":");
 		text_add_json(t, call->agent_call_id, strlen(call->agent_call_id));
@@ -227,7 +230,9 @@ struct text *stream_begin(struct stream *s, const char *kind, const struct strea
 		text_add(t, ",\"step\":");
 		text_add_json(t, call->step, strlen(call->step));
 	}
-	text_printf(t, ",\"kind\":\"%s\"", kind);
+	text_add(t, ",\"kind\":\"");
+	text_add(t, kind);
+	text_add(t, "\"");
 	return t;
 }
 

@@ -91,7 +91,11 @@ static void read_boot(void)
 void tally_add_id(struct text *out, const struct tally_id *id)
 {
 	(void)pthread_once(&boot_is_read, read_boot);
-	text_printf(out, "\"%s:%llu:%u\"", boot, (unsigned long long)id->start_ns, id->host_pid);
+	text_add(out, "\"");
+	text_add(out, boot);
+	text_add_number(out, ":", id->start_ns);
+	text_add_number(out, ":", id->host_pid);
+	text_add(out, "\"");
 }
 
 /* --- processes -------------------------------------------------------------------- */

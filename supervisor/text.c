@@ -78,6 +78,33 @@ void text_printf(struct text *t, const char *format, ...)
 	t->len += (size_t)n;
 }
 
+/* Digits of 2^64, and a sign. */
+#define NUMBER_MAX 21
+
+static void add_number(struct text *t, const char *before, uint64_t n, bool is_negative)
+{
+	char digits[NUMBER_MAX];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	if (is_negative)
+		digits[--at] = '-';
+	text_add(t, before);
+	text_add_n(t, digits + at, sizeof(digits) - at);
+}
+
+void text_add_number(struct text *t, const char *before, uint64_t n)
+{
+	add_number(t, before, n, false);
+}
+
+void text_add_signed(struct text *t, const char *before, int64_t n)
+{
+	add_number(t, before, n < 0 ? 0 - (uint64_t)n : (uint64_t)n, n < 0);
+}
+
 size_t text_utf8_length(const unsigned char *s, size_t n)
 {
 	uint32_t c;
@@ -222,15 +249,35 @@ void text_add_safe(struct text *t, const char *s, size_t n)
 	}
 }
 
+/* "2026-11-22T17:00:00." */
+#define SECOND_LEN 20
+#define NS_DIGITS 9
+
 void text_add_time(struct text *t, uint64_t realtime_ns)
 {
+	/* the second of the last one: thousands of events lie in one */
+	static _Thread_local time_t second = -1;
+	static _Thread_local char shown[64];
 	time_t s = (time_t)(realtime_ns / 1000000000u);
-	struct tm tm;
+	uint32_t ns = (uint32_t)(realtime_ns % 1000000000u);
+	char rest[NS_DIGITS + 1];
 
-	(void)gmtime_r(&s, &tm);
-	text_printf(t, "%04d-%02d-%02dT%02d:%02d:%02d.%09uZ", tm.tm_year + 1900, tm.tm_mon + 1,
-		    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		    (unsigned int)(realtime_ns % 1000000000u));
+	if (s != second) {
+		struct tm tm;
+
+		(void)gmtime_r(&s, &tm);
+		(void)snprintf(shown, sizeof(shown), "%04d-%02d-%02dT%02d:%02d:%02d.",
+			       tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+			       tm.tm_sec);
+		second = s;
+	}
+	for (int i = NS_DIGITS - 1; i >= 0; i--) {
+		rest[i] = (char)('0' + ns % 10);
+		ns /= 10;
+	}
+	rest[NS_DIGITS] = 'Z';
+	text_add_n(t, shown, SECOND_LEN);
+	text_add_n(t, rest, sizeof(rest));
 }
 
 static int parse_number(const char *s, uint64_t *ret, const char **ret_end)

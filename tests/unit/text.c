@@ -2,6 +2,7 @@
 /* tests/unit/text.c - escaping, values, options and messages. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sandbox/base/path.h"
@@ -52,6 +53,35 @@ Test(text, a_tool_cannot_speak_with_our_voice)
 	t.len = 0;
 	text_add_output(&t, "[operator not", 13);
 	cr_assert_str_eq(t.at, "[operator not");
+}
+
+Test(text, numbers_are_what_printf_makes_of_them)
+{
+	static const int64_t some[] = { 0, 9, 10, -1, INT64_MAX, INT64_MIN, 1795831517357270000 };
+	char want[64];
+
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+		AUTO_TEXT t = { 0 };
+
+		text_add_number(&t, "n ", (uint64_t)some[i]);
+		text_add_signed(&t, " s ", some[i]);
+		(void)snprintf(want, sizeof(want), "n %llu s %lld", (unsigned long long)some[i],
+			       (long long)some[i]);
+		cr_assert_str_eq(t.at, want);
+	}
+}
+
+Test(text, times_are_utc_to_the_nanosecond)
+{
+	AUTO_TEXT t = { 0 };
+
+	text_add_time(&t, 1763830800123456789u);
+	text_add(&t, " ");
+	text_add_time(&t, 1763830800000000001u);
+	text_add(&t, " ");
+	text_add_time(&t, 0);
+	cr_assert_str_eq(t.at, "2025-11-22T17:00:00.123456789Z 2025-11-22T17:00:00.000000001Z "
+			       "1970-01-01T00:00:00.000000000Z");
 }
 
 Test(text, durations_and_sizes_are_exact_or_refused)
