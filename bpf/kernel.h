@@ -50,6 +50,10 @@ typedef int pid_t;
 #define ENOENT 2
 #define EACCES 13
 #define EROFS 30
+#define EAGAIN 11
+/* codes that never leave the kernel (include/linux/errno.h): a signal came */
+#define ERESTARTSYS 512
+#define ERESTART_RESTARTBLOCK 516
 #define SECCOMP_MODE_FILTER 2
 #define AF_UNIX 1
 #define AF_INET 2

@@ -269,13 +269,30 @@ static __always_inline bool opened_is_wanted(struct watch_call *c,
 	__u64 file;
 
 	d->is_write = open_writes(shape, regs, &d->open_flags);
-	if (ret < 0)
-		return ret == -EACCES || ret == -EPERM || ret == -EROFS;
 	if (d->is_write)
 		return true;
+	/* compilers look for a file in ten places */
+	if (ret == -ENOENT)
+		return may_be_hidden(shape, regs);
+	if (ret < 0)
+		return ret == -EACCES || ret == -EPERM || ret == -EROFS;
 	file = file_of_fd(ret);
 	d->is_read = file && is_written_name(bit_of_file(c->session, FILE_AT(file)));
 	return d->is_read;
+}
+
+/* Looking is told only where it may have been refused: a cover of ours, a hidden name, or
+ * the file's own mode. */
+static __always_inline bool probe_is_wanted(const volatile struct watch_shape *shape,
+					    struct pt_regs *regs, long ret)
+{
+	return ret == -EACCES || (ret == -ENOENT && may_be_hidden(shape, regs));
+}
+
+/* Nothing came, or a signal did before it. */
+static __always_inline bool is_no_answer(long ret)
+{
+	return ret == -EAGAIN || (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK);
 }
 
 static __always_inline bool wanted(struct watch_call *c, const volatile struct watch_shape *shape,
@@ -299,15 +316,11 @@ static __always_inline bool wanted(struct watch_call *c, const volatile struct w
 		return maps_code(shape, regs);
 	if (shape->flags & WATCH_ANY)
 		return true;
-	if (!(shape->flags & (WATCH_REPORT | WATCH_OPEN | WATCH_PROBE)))
-		return false;
-	if (ret == -ENOENT)
-		return (shape->flags & (WATCH_OPEN | WATCH_PROBE)) && may_be_hidden(shape, regs);
 	if (shape->flags & WATCH_PROBE)
-		return ret == -EACCES; /* a cover of ours, or the file's own mode */
+		return probe_is_wanted(shape, regs, ret);
 	if (shape->flags & WATCH_OPEN)
 		return opened_is_wanted(c, shape, regs, ret, d);
-	return ret >= 0 || ret == -EACCES || ret == -EPERM || ret == -EROFS;
+	return (shape->flags & WATCH_REPORT) && !((shape->more & WATCH_PEER) && is_no_answer(ret));
 }
 
 static __always_inline void fill_open(struct scratch *s, struct watch_call *c,

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -131,6 +132,14 @@ static struct text *begin(const struct event *e, const struct decode_target *to,
 	return t;
 }
 
+/* Which of the calls that do the same it was. */
+static void add_name(struct text *t, const char *syscall)
+{
+	text_add(t, ",\"syscall\":\"");
+	text_add(t, syscall);
+	text_add(t, "\"");
+}
+
 static void add_path_src(struct text *t, const struct event *e)
 {
 	text_add(t, e->flags & EVENT_F_PARTIAL  ? ",\"path_src\":\"partial\""
@@ -140,7 +149,7 @@ static void add_path_src(struct text *t, const struct event *e)
 
 static void add_error(struct text *t, int64_t ret)
 {
-	const char *name = ret < 0 && ret >= -4095 ? strerrorname_np((int)-ret) : NULL;
+	const char *name = ret < 0 ? profile_error_name(-ret) : NULL;
 
 	if (name) {
 		text_add(t, ",\"error\":\"");
@@ -433,9 +442,7 @@ static void tell_call(const struct event *e, const struct decode_target *to, con
 	struct text *t = begin(e, to, "sys.call");
 	struct text *h;
 
-	text_add(t, ",\"syscall\":\"");
-	text_add(t, name);
-	text_add(t, "\"");
+	add_name(t, name);
 	if (path->len > 0) {
 		add_json_text(t, "path", path);
 		add_path_src(t, e);
@@ -589,6 +596,7 @@ static void emit_address(const struct event *e, const struct decode_target *to,
 	if (is_denied)
 		verdict = "denied";
 	t = begin(e, to, row->kind);
+	add_name(t, row->name);
 	if (a.family == AF_UNIX) {
 		text_add(t, ",\"family\":\"unix\",\"path\":");
 		/* an abstract name begins with NUL and is not terminated */
@@ -660,6 +668,12 @@ static void follow_file(const struct decode_target *to, const struct syscall_row
 		influence_remove(to->influence, INFLUENCE_FILE, path->at, path->len);
 }
 
+/* An open that would not have changed anything. */
+static bool is_look(const struct event *e, const struct syscall_row *row)
+{
+	return (row->shape.flags & WATCH_OPEN) && !(e->args[5] & (O_ACCMODE | O_CREAT | O_TRUNC));
+}
+
 static void emit_file(const struct event *e, const struct decode_target *to,
 		      const struct syscall_row *row)
 {
@@ -690,11 +704,12 @@ static void emit_file(const struct event *e, const struct decode_target *to,
 		look_up_file(e, to, "read", path.at ? path.at : "", path.len);
 		return;
 	}
-	if (e->ret == -ENOENT || (row->shape.flags & WATCH_PROBE))
+	if ((row->shape.flags & WATCH_PROBE) || (e->ret == -ENOENT && is_look(e, row)))
 		return; /* an ordinary miss: compilers make thousands */
 	if (e->ret >= 0)
 		follow_file(to, row, &path, is_link ? NULL : &path2);
 	t = begin(e, to, kind);
+	add_name(t, row->name);
 	add_json_text(t, "path", &path);
 	if (row->shape.path2)
 		add_json_text(t, is_link ? "target" : "to", &path2);
@@ -720,9 +735,7 @@ static void emit_signal(const struct event *e, const struct decode_target *to,
 	struct text *h = human(to, STREAM_ALL, e, row->kind);
 
 	text_add_signed(t, ",\"target\":", (int)e->args[0]);
-	text_add(t, ",\"syscall\":\"");
-	text_add(t, row->name);
-	text_add(t, "\"");
+	add_name(t, row->name);
 	if (strcmp(row->kind, "proc.signal") == 0)
 		text_printf(t, ",\"signal\":\"SIG%s\"",
 			    sigabbrev_np(sig) ? sigabbrev_np(sig) : "0");

@@ -228,10 +228,28 @@ static const struct {
 	const char *name;
 	int nr;
 } newer[] = {
-	{ "cachestat", 451 },   { "fchmodat2", 452 },  { "map_shadow_stack", 453 },
-	{ "futex_wake", 454 },  { "futex_wait", 455 }, { "futex_requeue", 456 },
-	{ "statmount", 457 },   { "listmount", 458 },  { "set_mempolicy_home_node", 450 },
+	{ "cachestat", 451 },
+	{ "fchmodat2", 452 },
+	{ "map_shadow_stack", 453 },
+	{ "futex_wake", 454 },
+	{ "futex_wait", 455 },
+	{ "futex_requeue", 456 },
+	{ "statmount", 457 },
+	{ "listmount", 458 },
+	{ "set_mempolicy_home_node", 450 },
 	{ "futex_waitv", 449 },
+	{ "lsm_get_self_attr", 459 },
+	{ "lsm_set_self_attr", 460 },
+	{ "lsm_list_modules", 461 },
+	{ "mseal", 462 },
+	{ "setxattrat", 463 },
+	{ "getxattrat", 464 },
+	{ "listxattrat", 465 },
+	{ "removexattrat", 466 },
+	{ "open_tree_attr", 467 },
+	{ "file_getattr", 468 },
+	{ "file_setattr", 469 },
+	{ "uretprobe", 335 },
 };
 
 int profile_syscall_number(const char *name)
@@ -256,6 +274,23 @@ const char *profile_syscall_name(int nr)
 			if (newer[i].nr == nr)
 				return newer[i].name;
 	return names[nr];
+}
+
+const char *profile_error_name(int64_t error)
+{
+	/* they never leave the kernel: a signal came, and the call begins again, or says EINTR */
+	static const char *const restarts[] = {
+		[0] = "ERESTARTSYS",
+		[1] = "ERESTARTNOINTR",
+		[2] = "ERESTARTNOHAND",
+		[4] = "ERESTART_RESTARTBLOCK",
+	};
+
+	if (error <= 0 || error > 4095)
+		return NULL;
+	if (error >= 512 && error - 512 < (int64_t)ARRAY_SIZE(restarts) && restarts[error - 512])
+		return restarts[error - 512];
+	return strerrorname_np((int)error);
 }
 
 static bool is_conditional(const struct profile_rule *rule)

@@ -71,6 +71,9 @@ void profile_errors(const struct profile *p, int nr, uint16_t *ret_error, uint16
  * text is the caller's to keep: a table that lives as long as the program. */
 const char *profile_syscall_name(int nr);
 
+/* "ENOENT", also the kernel's own that strace shows ("ERESTARTSYS"); NULL: none. */
+const char *profile_error_name(int64_t error);
+
 /* Its number, or -1. */
 int profile_syscall_number(const char *name);
 

@@ -27,21 +27,6 @@ static void add_string(struct text *t, const char *key, const char *value)
 		text_add(t, "null");
 }
 
-/* Codes that never leave the kernel: a signal came, and the call begins again. */
-static const char *error_name(unsigned int error)
-{
-	static const char *const restarts[] = {
-		[0] = "ERESTARTSYS",
-		[1] = "ERESTARTNOINTR",
-		[2] = "ERESTARTNOHAND",
-		[4] = "ERESTART_RESTARTBLOCK",
-	};
-
-	if (error >= 512 && error - 512 < ARRAY_SIZE(restarts) && restarts[error - 512])
-		return restarts[error - 512];
-	return strerrorname_np((int)error);
-}
-
 static void add_outcome(const struct call *c, struct text *t)
 {
 	text_printf(t, ",\"outcome\":\"%s\"", call_outcome_names[c->outcome]);
@@ -98,7 +83,7 @@ static void add_syscalls(const struct call *c, struct text *t)
 
 			if (m->errors[i].nr != nr)
 				continue;
-			name = error_name(m->errors[i].error);
+			name = profile_error_name(m->errors[i].error);
 			if (!open)
 				text_printf(t, "%s\"%s\":{", first ? "" : ",",
 					    profile_syscall_name(nr));
@@ -161,7 +146,7 @@ static void add_processes(const struct tally *y, struct text *t)
 static void add_recent_call(uint64_t at, uint64_t last, double tick_ms, struct text *t)
 {
 	int32_t ret = (int32_t)at;
-	const char *name = ret < 0 && ret >= -4095 ? strerrorname_np(-ret) : NULL;
+	const char *name = ret < 0 ? profile_error_name(-(int64_t)ret) : NULL;
 	uint64_t ticks = ((last >> 41) - (at >> 41)) & (WATCH_RECENT_TICKS - 1);
 
 	text_printf(t, "{\"syscall\":\"%s\"", profile_syscall_name((int)(at >> 32 & 511)));

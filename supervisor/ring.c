@@ -57,8 +57,8 @@ void ring_take(struct ring *r, ring_fn fn, void *context)
 
 	while (left >= 0 && r->taken < produced) {
 		const char *head = r->data + (r->taken & (r->size - 1));
-		uint32_t word = __atomic_load_n((const uint32_t *)(const void *)head,
-						__ATOMIC_ACQUIRE);
+		uint32_t word =
+			__atomic_load_n((const uint32_t *)(const void *)head, __ATOMIC_ACQUIRE);
 		uint32_t size = word & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
 
 		/* it is being written: so are those behind it, as far as we know */

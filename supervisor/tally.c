@@ -334,13 +334,13 @@ static void add_counts(struct text *out, const struct watch_process *p)
 	first = true;
 	for (int i = 0; i < WATCH_PAIRS; i++) {
 		const struct watch_pair *pair = &p->pairs[i];
-		const char *name = strerrorname_np((int)(pair->key >> 16));
+		const char *name = profile_error_name((int64_t)(pair->key >> 16));
 
 		if (pair->count == 0)
 			continue;
 		text_printf(out, "%s{\"syscall\":\"%s\",\"error\":\"%s\",\"count\":%llu}",
 			    first ? "" : ",", profile_syscall_name((int)(pair->key & 0xffff)),
-			    name ? name : "restart", (unsigned long long)pair->count);
+			    name ? name : "unknown", (unsigned long long)pair->count);
 		first = false;
 	}
 	text_add(out, "]");
