@@ -192,10 +192,14 @@ struct watch_stats {
 	__u64 unkept; /* calls of processes that found no room in watch_processes */
 };
 
-/* Written by user space: what it has taken out of the ring, and what it wants to see. */
+/* What user space has taken out of the ring, and what it wants to see. The first changes all
+ * the time and the others are read in each system call: they share no line of a cache. */
 struct watch_wish {
-	__u64 taken; /* bytes */
+	__u64 taken; /* bytes; written by user space, like `trace` */
+	__u64 reserved[7];
+	__u64 begun; /* generation whose first program was executed: by the kernel side */
 	__u64 trace[WATCH_SYSCALLS / 64]; /* a bit for each number that is traced */
+	__u64 reserved2[7];
 };
 
 /*
@@ -226,9 +230,13 @@ struct watch_process {
 /* 23 bits of the kernel's ticks (nine hours at 250 a second), 9 of number, 32 of result:
  * reading a clock would double the cost of a counted call. */
 #define WATCH_RECENT_TICKS (1u << 23)
+/* In place of a result that is no error and needs more bits: an address. */
+#define WATCH_RECENT_LARGE 0x80000000u
 static inline __u64 watch_recent(__u64 ticks, __u32 nr, __s64 ret)
 {
-	return ticks << 41 | (__u64)(nr & (WATCH_SYSCALLS - 1)) << 32 | (__u32)ret;
+	__u32 kept = ret >= -4095 && ret <= 0x7fffffff ? (__u32)ret : WATCH_RECENT_LARGE;
+
+	return ticks << 41 | (__u64)(nr & (WATCH_SYSCALLS - 1)) << 32 | kept;
 }
 
 /* Writes to one file by one process, until it is quiet. Counted by the kernel side only,
@@ -285,6 +293,8 @@ enum watch_shape_more {
 	WATCH_LOCAL = 1 << 6, /* succeeded: the socket's own address, as the kernel has it */
 	WATCH_PEER = 1 << 7, /* result is a socket: who is at its other end */
 	WATCH_MSG = 1 << 8, /* argument 1 is a struct msghdr with the address */
+	WATCH_FORKS = 1 << 9, /* it returns twice, with 0 in the child: once is counted */
+	WATCH_CWD = 1 << 10, /* succeeded: the path is the directory it went to */
 };
 
 struct watch_shape {

@@ -169,8 +169,13 @@ __noinline int walk_one(struct scratch *s)
 		bpf_probe_read_kernel(&s->path[(off + 1) & (2 * EVENT_PATH_MAX - 1)], len, name);
 	s->off = off;
 	s->walk_d = (__u64)parent;
-	/* of no tree: a memfd, a pipe. Its name is all there is */
-	return d == parent ? WALK_END : WALK_ON;
+	if (d != parent)
+		return WALK_ON;
+	/* of no tree: its name is all there is, of an eventfd "[eventfd]" */
+	off = (off + 1) & (2 * EVENT_PATH_MAX - 1);
+	if (len && s->path[off] == '[')
+		s->off = off;
+	return WALK_END;
 }
 
 /*
@@ -277,13 +282,43 @@ static __always_inline __u64 file_of_fd(__s64 fd)
 	return (__u64)file;
 }
 
+/* What has no name: a word that no path is, for none of them begins with a '/'. */
+__noinline int add_word(struct scratch *s, __u64 word, __u32 len, __u32 span)
+{
+	__u32 pos;
+
+	if (!s)
+		return 0;
+	pos = s->pos;
+	if (pos > EVENT_DATA_MAX - EVENT_PATH_MAX || len > sizeof(word))
+		return 0;
+	*(__u64 *)&s->e.data[pos & (EVENT_DATA_MAX - 1)] = word;
+	s->pos = pos + len;
+	s->e.len[span & (EVENT_SPAN_COUNT - 1)] = len;
+	return 0;
+}
+
+#define WORD_PIPE 0x65706970ull /* "pipe", the first letter lowest */
+#define WORD_SOCKET 0x74656b636f73ull /* "socket" */
+
 __noinline int add_fd_path(struct scratch *s, __s64 fd, __u32 span)
 {
 	__u64 file = file_of_fd(fd);
+	struct inode *inode;
+	struct dentry *d;
+	__u32 type;
 
-	if (s && file)
-		add_path(s, file + bpf_core_field_offset(struct file, f_path), span);
-	return 0;
+	if (!s || !file)
+		return 0;
+	inode = LOAD(FILE_AT(file), f_inode);
+	type = LOAD(inode, i_mode) & S_IFMT;
+	d = LOAD(FILE_AT(file), f_path.dentry);
+	if (type == S_IFSOCK)
+		return add_word(s, WORD_SOCKET, 6, span);
+	/* one that was made by mkfifo(3) has a name */
+	if (type == S_IFIFO && LOAD(d, d_name.len) == 0)
+		return add_word(s, WORD_PIPE, 4, span);
+	return add_path(s, file + bpf_core_field_offset(struct file, f_path), span);
 }
 
 /* The directory a relative path starts from. */
@@ -326,6 +361,12 @@ static __always_inline void add_lexical(struct scratch *s, __u8 path, __u8 dir, 
 {
 	__u32 before = s->pos & (EVENT_DATA_MAX - 1);
 
+	/* no name at all is none that could not be read: utimensat(2) means the fd */
+	if (!arg(s, path)) {
+		if (dir && (__s32)arg(s, dir) != AT_FDCWD)
+			add_fd_path(s, (__s32)arg(s, dir), span);
+		return;
+	}
 	add_user_string(s, arg(s, path), span);
 	if (s->pos == before || s->e.data[before] != '/')
 		add_base(s, arg(s, dir), span + 1);

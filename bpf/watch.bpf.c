@@ -248,6 +248,12 @@ static __always_inline bool is_traced(const struct watch_call *c, __u32 nr)
 	return watch_wishes[c->slot & (WATCH_SLOTS - 1)].trace[(nr >> 6) & 7] >> (nr & 63) & 1;
 }
 
+/* Until its first program is executed it is our own code. */
+static __always_inline bool is_begun(const struct watch_call *c)
+{
+	return watch_wishes[c->slot & (WATCH_SLOTS - 1)].begun == c->generation;
+}
+
 static __always_inline bool has_address(const void *msghdr)
 {
 	__u64 name = 0;
@@ -389,6 +395,11 @@ static __always_inline void fill(struct scratch *s, struct watch_call *c,
 		s->e.flags |= EVENT_F_KERNEL;
 		if (!(shape->more & WATCH_MAP) || !(s->e.args[3] & MAP_ANONYMOUS))
 			add_fd_path(s, (__s32)arg(s, shape->fd), EVENT_SPAN_PATH);
+	} else if ((shape->more & WATCH_CWD) && ret >= 0) {
+		s->e.flags |= EVENT_F_KERNEL;
+		add_base(s, AT_FDCWD, EVENT_SPAN_PATH);
+	} else if ((shape->more & WATCH_FAILED) && ret >= 0) {
+		/* traced: where the words of an execve(2) were is another program now */
 	} else if (shape->path) {
 		add_lexical(s, shape->path, shape->dir, EVENT_SPAN_PATH);
 		if (shape->path2) {
@@ -542,6 +553,12 @@ static __always_inline void answer_pulse(struct task_struct *task)
 			   BPF_RB_FORCE_WAKEUP);
 }
 
+/* After rt_sigreturn(2) the registers are those of what the signal interrupted, and say that
+ * there is no call. So they do after one that a tracer of the tool's own cancelled. */
+#define NR_RT_SIGRETURN 15
+#define NR_EXIT 60
+#define NR_EXIT_GROUP 231
+
 /* Whether `nr` is a number of ours: the filter kills what enters through the i386 or the
  * x32 door; its numbers mean other calls, and the death is told by SIGSYS at exit. */
 static __always_inline bool is_native(struct task_struct *task, __s64 nr)
@@ -566,15 +583,24 @@ int BPF_PROG(on_sys_exit, struct pt_regs *trusted, long ret)
 		answer_pulse(task);
 		return 0;
 	}
+	/* until then it is our own code */
+	if (!is_begun(c))
+		return 0;
 	regs = as_type(trusted, struct pt_regs);
 	nr = (__s64)LOAD(regs, orig_ax);
+	if (nr == -1) {
+		nr = NR_RT_SIGRETURN;
+		ret = 0;
+	}
 	if (!is_native(task, nr))
 		return 0;
 	if (nr >= WATCH_SYSCALLS)
 		nr = WATCH_SYSCALLS - 1;
 	nr &= WATCH_SYSCALLS - 1;
-	count_call(c, task, nr, ret);
 	shape = &watch_shapes[nr];
+	if (ret == 0 && (shape->more & WATCH_FORKS))
+		return 0;
+	count_call(c, task, nr, ret);
 	if (ret > 0 && (shape->more & WATCH_WRITE))
 		count_write(c, shape->fd == 3 ? LOAD(regs, dx) : LOAD(regs, di), nr, ret);
 	/* most calls are of no shape, and no limit and no policy answers them */
@@ -716,6 +742,8 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 
 	if (!c)
 		return 0;
+	if (!is_begun(c))
+		watch_wishes[c->slot & (WATCH_SLOTS - 1)].begun = c->generation;
 	room = argv_room(c);
 	s = begin(SCRATCH_EXEC, c, EVENT_EXEC);
 	if (!s)
@@ -754,6 +782,15 @@ int BPF_PROG(on_exit, struct task_struct *p)
 
 	if (!c)
 		return 0;
+	regs = current_regs();
+	inside = LOAD(regs, orig_ax) + 1;
+	/* these never return: each thread that ended by its own will is in one of them */
+	if ((inside == NR_EXIT + 1 || inside == NR_EXIT_GROUP + 1) && is_begun(c) &&
+	    is_native(task, inside - 1)) {
+		count_call(c, task, inside - 1, 0);
+		if (is_traced(c, inside - 1))
+			report_syscall(c, inside - 1, 0);
+	}
 	sig = LOAD(task, signal);
 	/* the last thread of the group speaks for it */
 	if (LOAD(sig, live.counter) != 0)
@@ -762,8 +799,6 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	if (!s)
 		return 0;
 	/* killed inside a call: the marks of its door are still there */
-	regs = current_regs();
-	inside = LOAD(regs, orig_ax) + 1;
 	if ((LOAD(task, thread_info.status) & TS_COMPAT) || inside > X32_BIT)
 		s->e.flags |= EVENT_F_FOREIGN;
 	else if (inside <= WATCH_SYSCALLS)
@@ -772,7 +807,8 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	s->e.ret = LOAD(task, exit_code);
 	s->e.args[EVENT_ARG_EXIT_UTIME] = LOAD(task, utime) + LOAD(sig, utime);
 	s->e.args[EVENT_ARG_EXIT_STIME] = LOAD(task, stime) + LOAD(sig, stime);
-	if (mm)
+	s->e.args[EVENT_ARG_EXIT_RSS] = LOAD(sig, maxrss);
+	if (mm && LOAD(mm, hiwater_rss) > s->e.args[EVENT_ARG_EXIT_RSS])
 		s->e.args[EVENT_ARG_EXIT_RSS] = LOAD(mm, hiwater_rss);
 	finish(s, c->flags, EVENT_CLASS_PROC, true);
 	return 0;

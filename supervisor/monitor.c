@@ -107,9 +107,6 @@ static void take_record(struct monitor *m, struct watched *w, const struct event
 	w->delivered++;
 	if (e->kind == EVENT_EXEC)
 		w->saw_exec = true;
-	/* until its first program it is our own code: the call that loads the filter returns */
-	if (!w->saw_exec && e->kind == EVENT_SYSCALL && !(e->flags & EVENT_F_TRACED))
-		return;
 	if (e->kind == EVENT_WRITE) {
 		burst_begin(w, e);
 		return;

@@ -152,6 +152,8 @@ static void add_recent_call(uint64_t at, uint64_t last, double tick_ms, struct t
 	text_printf(t, "{\"syscall\":\"%s\"", profile_syscall_name((int)(at >> 32 & 511)));
 	if (name)
 		text_printf(t, ",\"error\":\"%s\"", name);
+	else if ((uint32_t)at == WATCH_RECENT_LARGE)
+		text_add(t, ",\"ret\":null");
 	else
 		text_printf(t, ",\"ret\":%d", ret);
 	text_printf(t, ",\"ms_before\":%.0f}", (double)ticks * tick_ms);
@@ -340,7 +342,10 @@ void report_make(const struct call *c, const struct changes *changes, int change
 	text_printf(out,
 		    ",\"usage\":{\"cpu_ns\":%llu,\"max_rss_bytes\":%llu,\"processes\":%llu,"
 		    "\"output_bytes\":%llu,\"output_lost_bytes\":%llu}",
-		    (unsigned long long)c->cpu_used_ns, (unsigned long long)c->usage.maxrss_bytes,
+		    (unsigned long long)c->cpu_used_ns,
+		    (unsigned long long)(c->usage.maxrss_bytes > c->tally->max_rss_bytes
+						 ? c->usage.maxrss_bytes
+						 : c->tally->max_rss_bytes),
 		    (unsigned long long)c->tally->execs, (unsigned long long)call_output_bytes(c),
 		    (unsigned long long)(c->out.lost + c->err.lost));
 	add_changes(c, changes, changes_error, SIZE_MAX, out);

@@ -161,10 +161,10 @@ static const struct syscall_row rows[] = {
 	{ "pidfd_send_signal", "proc.signal", SIGNAL, NULL },
 	{ "ptrace", "proc.ptrace", SIGNAL, NULL },
 	/* processes: what was made is told by EVENT_FORK */
-	PROC_CALL("clone", "flags", .more = WATCH_FAILED),
-	PROC_CALL("fork", NULL, .more = WATCH_FAILED),
-	PROC_CALL("vfork", NULL, .more = WATCH_FAILED),
-	PROC_CALL("clone3", NULL, .more = WATCH_FAILED),
+	PROC_CALL("clone", "flags", .more = WATCH_FAILED | WATCH_FORKS),
+	PROC_CALL("fork", NULL, .more = WATCH_FAILED | WATCH_FORKS),
+	PROC_CALL("vfork", NULL, .more = WATCH_FAILED | WATCH_FORKS),
+	PROC_CALL("clone3", NULL, .more = WATCH_FAILED | WATCH_FORKS),
 	/* what was executed is told by EVENT_EXEC */
 	PROC_CALL("execve", NULL, .path = 1, .more = WATCH_FAILED),
 	PROC_CALL("execveat", "dfd - - - flags", .dir = 1, .path = 2, .more = WATCH_FAILED),
@@ -209,7 +209,7 @@ static const struct syscall_row rows[] = {
 	FILE_CALL("memfd_secret", "flags"),
 	FILE_CALL("quotactl", "cmd - id", .path = 2),
 	FILE_CALL("quotactl_fd", "fd cmd id", .fd = 1),
-	FILE_CALL("chdir", NULL, .path = 1),
+	FILE_CALL("chdir", NULL, .path = 1, .more = WATCH_CWD),
 	FILE_CALL("fchdir", "fd", .fd = 1),
 	/* names and times */
 	FILE_CALL("setxattr", "- - - size flags", .path = 1),

@@ -309,7 +309,10 @@ void tally_exit(struct tally *t, const struct event *e)
 	const struct tally_id id = id_of(e);
 	struct tally_process *p = find_process(t, &id);
 	struct tally_recent *r = find_recent(t, &id);
+	uint64_t rss = e->args[EVENT_ARG_EXIT_RSS] * (uint64_t)sysconf(_SC_PAGESIZE);
 
+	if (rss > t->max_rss_bytes)
+		t->max_rss_bytes = rss;
 	if (p && p->exit_status == -1) {
 		p->exit_status = (int32_t)e->ret;
 		p->inside = (int32_t)e->args[EVENT_ARG_EXIT_INSIDE] - 1;

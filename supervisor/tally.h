@@ -83,6 +83,7 @@ struct tally {
 	struct tally_denial *denials;
 	uint32_t denial_count, denials_cut;
 	uint64_t execs;
+	uint64_t max_rss_bytes; /* of one process */
 	uint32_t *process_cells; /* hash by id: index + 1 of the last entry */
 	uint32_t process_room;
 	size_t text_bytes; /* of TALLY_TEXT */
