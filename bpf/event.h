@@ -148,9 +148,9 @@ _Static_assert(EVENT_HEAD_SIZE == 152, "struct event changed size");
  * up with zeros. */
 #define WATCH_HASH_START 0xcbf29ce484222325ull
 #define WATCH_HASH_PRIME 0x100000001b3ull
-/* Pages that are hashed: what execve(2) takes at most, a quarter of an 8 MiB
- * stack (RLIMIT_STACK(2)). */
-#define WATCH_HASH_PAGES 512
+/* Pages that are hashed: what execve(2) takes at most, 6 MiB (fs/exec.c: three quarters of
+ * _STK_LIM), and the words' last page. */
+#define WATCH_HASH_PAGES 1537
 
 enum watch_call_flag {
 	WATCH_CALL_LOSSLESS = 1 << 0, /* it is braked, so nothing of it is given up early */
@@ -189,6 +189,7 @@ struct watch_stats {
 	__u64 why[EVENT_LOSS_COUNT]; /* the same ones */
 	__u64 sent; /* bytes put into the ring */
 	__u64 errors_missed; /* failing calls beyond watch_errors */
+	__u64 error_pairs; /* what it has there */
 	__u64 unkept; /* calls of processes that found no room in watch_processes */
 };
 
@@ -196,7 +197,8 @@ struct watch_stats {
  * the time and the others are read in each system call: they share no line of a cache. */
 struct watch_wish {
 	__u64 taken; /* bytes; written by user space, like `trace` */
-	__u64 reserved[7];
+	__u64 processes, bursts; /* places it has: the kernel side adds, user space takes off */
+	__u64 reserved[5];
 	__u64 begun; /* generation whose first program was executed: by the kernel side */
 	__u64 trace[WATCH_SYSCALLS / 64]; /* a bit for each number that is traced */
 	__u64 reserved2[7];
@@ -208,6 +210,7 @@ struct watch_wish {
  * ended. Calls of a process without a place are counted for the whole call alone.
  */
 #define WATCH_PROCESSES 1024 /* seven megabytes; 256 processes are a call's default limit */
+#define WATCH_PROCESSES_SHARE (WATCH_PROCESSES / 2) /* of one call */
 #define WATCH_WAYS 2
 #define WATCH_RECENT 256
 #define WATCH_PAIRS 32 /* different (number, errno) of one process; a build's have a dozen */
@@ -220,6 +223,7 @@ struct watch_process {
 	__u64 slot;
 	__u64 generation;
 	__u64 start_ns;
+	__u64 ended; /* its last thread is gone: nothing is counted any more */
 	__u64 total; /* calls; the last is recent[(total - 1) % WATCH_RECENT] */
 	__u64 pairs_missed;
 	__u64 recent[WATCH_RECENT]; /* watch_recent() */
@@ -242,6 +246,7 @@ static inline __u64 watch_recent(__u64 ticks, __u32 nr, __s64 ret)
 /* Writes to one file by one process, until it is quiet. Counted by the kernel side only,
  * and given back by user space a good while after nobody can find it any more. */
 #define WATCH_BURSTS 1024 /* files that are written at once; beyond, each write is told */
+#define WATCH_BURSTS_SHARE (WATCH_BURSTS / 4) /* of one call */
 struct watch_burst {
 	__u64 ops, bytes;
 	__u64 first_ns, last_ns; /* CLOCK_BOOTTIME */
@@ -265,6 +270,11 @@ struct watch_limit {
 	__u16 error, error2;
 };
 
+/* Different (number, errno) of calls, where their processes have no place for them; the tool
+ * may choose both, so a call has a share. */
+#define WATCH_ERRORS 32768
+#define WATCH_ERRORS_SHARE 1024
+
 struct watch_error_key {
 	__u32 slot;
 	__u16 nr;
@@ -285,7 +295,7 @@ enum watch_shape_flag {
 
 enum watch_shape_more {
 	WATCH_SEND = 1 << 0, /* argument 4 is a sockaddr, 5 its length */
-	WATCH_FORGET = 1 << 1, /* it may have passed the address hook: no connect of it */
+	/* 1 << 1 was used once */
 	WATCH_MAP = 1 << 2, /* only memory of a file that may be run, or written to it */
 	WATCH_PROTECT = 1 << 3, /* only memory that may be run */
 	WATCH_FAILED = 1 << 4, /* only when it failed: success is told by another record */
@@ -295,6 +305,7 @@ enum watch_shape_more {
 	WATCH_MSG = 1 << 8, /* argument 1 is a struct msghdr with the address */
 	WATCH_FORKS = 1 << 9, /* it returns twice, with 0 in the child: once is counted */
 	WATCH_CWD = 1 << 10, /* succeeded: the path is the directory it went to */
+	WATCH_MMSG = 1 << 11, /* with WATCH_MSG: an array of them, argument 2 long */
 };
 
 struct watch_shape {

@@ -35,12 +35,14 @@ typedef int pid_t;
 #define BPF_RB_FORCE_WAKEUP (1ULL << 1)
 #define BPF_RB_AVAIL_DATA 0
 #define BPF_ANY 0
+#define BPF_NOEXIST 1
 
 #define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
 #define AT_FDCWD (-100)
 #define O_ACCMODE 3
 #define O_CREAT 0100
 #define O_TRUNC 01000
+#define FMODE_WRITE 0x2
 #define FMODE_CREATED 0x100000 /* include/linux/fs.h, since 4.19 */
 #define S_IFMT 0170000
 #define S_IFREG 0100000
@@ -104,6 +106,7 @@ struct path {
 
 struct file {
 	unsigned int f_mode;
+	unsigned int f_flags;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
@@ -223,6 +226,7 @@ struct unix_address {
 
 struct unix_sock {
 	struct unix_address *addr;
+	struct sock *peer;
 };
 
 /* What io_uring was asked for: the request begins with the part of its operation. */

@@ -19,7 +19,10 @@
 __noinline int claim_process(__u64 tgid, __u32 slot, __u64 generation)
 {
 	__u32 first = ((__u32)tgid & (WATCH_PROCESSES / WATCH_WAYS - 1)) * WATCH_WAYS;
+	struct watch_wish *wish = &watch_wishes[slot & (WATCH_SLOTS - 1)];
 
+	if (wish->processes >= WATCH_PROCESSES_SHARE)
+		return -1;
 	for (__u32 way = 0; way < WATCH_WAYS; way++) {
 		__u32 at = first + way;
 		struct watch_process *p = bpf_map_lookup_elem(&watch_processes, &at);
@@ -30,9 +33,16 @@ __noinline int claim_process(__u64 tgid, __u32 slot, __u64 generation)
 		p->slot = slot;
 		p->start_ns = LOAD(leader, start_boottime);
 		p->generation = generation;
+		__sync_fetch_and_add(&wish->processes, 1);
 		return at;
 	}
 	return -1;
+}
+
+static __always_inline bool is_place_of(const struct watch_process *p, __u32 tgid,
+					const struct watch_call *c)
+{
+	return p && p->tgid == tgid && p->generation == c->generation && !p->ended;
 }
 
 static __always_inline struct watch_process *find_process(struct watch_call *c,
@@ -43,11 +53,11 @@ static __always_inline struct watch_process *find_process(struct watch_call *c,
 	struct watch_process *p = bpf_map_lookup_elem(&watch_processes, &at);
 	int claimed;
 
-	if (p && p->tgid == tgid && p->generation == c->generation)
+	if (is_place_of(p, tgid, c))
 		return p;
 	at++;
 	p = bpf_map_lookup_elem(&watch_processes, &at);
-	if (p && p->tgid == tgid && p->generation == c->generation)
+	if (is_place_of(p, tgid, c))
 		return p;
 	claimed = claim_process(tgid, c->slot, c->generation);
 	if (claimed < 0)
@@ -86,10 +96,13 @@ static __always_inline void count_error(struct watch_call *c, __u32 nr, long ret
 		__sync_fetch_and_add(n, 1);
 		return;
 	}
-	if (bpf_map_update_elem(&watch_errors, &key, &one, BPF_ANY) == 0)
-		return;
 	stats = bpf_map_lookup_elem(&watch_stats, &key.slot);
-	if (stats)
+	if (!stats)
+		return;
+	if (stats->error_pairs < WATCH_ERRORS_SHARE &&
+	    bpf_map_update_elem(&watch_errors, &key, &one, BPF_NOEXIST) == 0)
+		__sync_fetch_and_add(&stats->error_pairs, 1);
+	else
 		__sync_fetch_and_add(&stats->errors_missed, 1);
 }
 

@@ -421,6 +421,17 @@ __noinline int hash_page(struct scratch *s)
 	return WALK_ON;
 }
 
+/* Pages that the verifier sees in one go. */
+#define HASH_TURN 32
+
+__noinline int hash_pages(struct scratch *s)
+{
+	for (__u32 n = 0; n < HASH_TURN; n++)
+		if (hash_page(s) == WALK_END)
+			return WALK_END;
+	return WALK_ON;
+}
+
 /* Of `len` bytes of the tool's memory: event.h says how. */
 __noinline int hash_user(struct scratch *s, __u64 from, __u64 len)
 {
@@ -429,8 +440,8 @@ __noinline int hash_user(struct scratch *s, __u64 from, __u64 len)
 	s->hash = WATCH_HASH_START;
 	s->hash_at = from;
 	s->hash_left = len;
-	for (__u32 n = 0; n < WATCH_HASH_PAGES; n++)
-		if (hash_page(s) == WALK_END)
+	for (__u32 n = 0; n < WATCH_HASH_PAGES; n += HASH_TURN)
+		if (hash_pages(s) == WALK_END)
 			break;
 	return 0;
 }

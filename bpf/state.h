@@ -93,7 +93,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768); /* calls x (number, errno) pairs in use */
+	__uint(max_entries, WATCH_ERRORS);
 	__type(key, struct watch_error_key);
 	__type(value, __u64);
 } watch_errors SEC(".maps");
@@ -140,7 +140,11 @@ struct kernel_addr {
 	__u16 family;
 	__u16 port;
 	__u32 addr[4];
+	__u32 hook; /* enum addr_hook: what it was given to */
 };
+#define KERNEL_ADDR_SENT 20 /* without `hook` */
+
+enum addr_hook { ADDR_HOOK_CONNECT = 1, ADDR_HOOK_BIND = 2 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -29,11 +29,11 @@
  */
 #include "bpf/state.h"
 
+#include "bpf/address.h"
 #include "bpf/process.h"
 #include "bpf/record.h"
 #include "bpf/uring.h"
-
-#define UNIX_NAME_MAX 110 /* sizeof(struct sockaddr_un) */
+#include "bpf/write.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -47,149 +47,20 @@ static __always_inline void read_args(struct scratch *s, struct pt_regs *regs)
 	s->e.args[5] = LOAD(regs, r9);
 }
 
-static __always_inline void add_sockaddr(struct scratch *s, __u16 more)
-{
-	__u64 id = bpf_get_current_pid_tgid();
-	struct kernel_addr *k = bpf_map_lookup_elem(&watch_addrs, &id);
-	__u64 from = s->e.args[1];
-	__u32 len = s->e.args[2];
-	__u16 family = 0;
-
-	if (more & WATCH_SEND) {
-		from = s->e.args[4];
-		len = s->e.args[5];
-	} else if (more & WATCH_MSG) {
-		/* struct msghdr begins with the address and its length */
-		bpf_probe_read_user(&len, sizeof(len), (void *)from + 8);
-		bpf_probe_read_user(&from, sizeof(from), (void *)from);
-	}
-
-	s->e.flags |= EVENT_F_ADDR;
-	bpf_probe_read_user(&family, sizeof(family), (void *)from);
-	/* of another family it belongs to an earlier call of this thread */
-	if (k && k->family == family) {
-		struct kernel_addr now = { 0 };
-
-		/* port and address, or family and port: what lies first in both */
-		if (!bpf_probe_read_user(&now, 8, (void *)from) &&
-		    (now.port != k->port || (family == AF_INET && now.addr[0] != k->addr[0])))
-			s->e.flags |= EVENT_F_TOCTOU;
-		__builtin_memcpy(s->e.data, k, sizeof(*k));
-		s->pos = sizeof(*k);
-		s->e.len[EVENT_SPAN_PATH] = sizeof(*k);
-		s->e.flags |= EVENT_F_ADDR_K;
-	} else {
-		/* sockaddr_storage is 128 bytes */
-		add_user_bytes(s, from, len > 128 ? 128 : len, EVENT_SPAN_PATH);
-	}
-	if (k)
-		bpf_map_delete_elem(&watch_addrs, &id);
-}
-
-static __always_inline struct sock *sock_of_fd(__s64 fd)
-{
-	__u64 file = file_of_fd(fd);
-	struct inode *inode;
-	struct socket *socket;
-
-	if (!file)
-		return 0;
-	inode = LOAD(FILE_AT(file), f_inode);
-	if ((LOAD(inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return 0;
-	socket = as_type(LOAD(FILE_AT(file), private_data), struct socket);
-	return LOAD(socket, sk);
-}
-
-static __always_inline void add_unix_name(struct scratch *s, struct sock *sk)
-{
-	struct unix_sock *u = as_type((void *)sk, struct unix_sock);
-	struct unix_address *a;
-	__u32 len;
-
-	if (!bpf_core_type_exists(struct unix_sock))
-		return;
-	a = LOAD(u, addr);
-	if (!a)
-		return;
-	len = LOAD(a, len);
-	if (len > UNIX_NAME_MAX)
-		return;
-	bpf_probe_read_kernel(s->e.data, len,
-			      (char *)a + bpf_core_field_offset(struct unix_address, name));
-	s->pos = len;
-	s->e.len[EVENT_SPAN_PATH] = len;
-}
-
-/* Of a socket: its own address, or the other end's; as struct kernel_addr. */
-__noinline int add_socket(struct scratch *s, __s64 fd, bool peer)
-{
-	struct kernel_addr k = { 0 };
-	struct sock *sk = sock_of_fd(fd);
-
-	if (!s || !sk)
-		return 0;
-	s->e.flags |= EVENT_F_ADDR | EVENT_F_ADDR_K;
-	k.family = LOAD(sk, __sk_common.skc_family);
-	if (k.family == AF_UNIX && !peer) {
-		add_unix_name(s, sk);
-		return 0;
-	}
-	if (k.family == AF_INET)
-		k.addr[0] = peer ? LOAD(sk, __sk_common.skc_daddr)
-				 : LOAD(sk, __sk_common.skc_rcv_saddr);
-	if (k.family == AF_INET6)
-		bpf_probe_read_kernel(
-			k.addr, sizeof(k.addr),
-			(char *)sk +
-				(peer ? bpf_core_field_offset(struct sock, __sk_common.skc_v6_daddr)
-				      : bpf_core_field_offset(struct sock,
-							      __sk_common.skc_v6_rcv_saddr)));
-	if (k.family == AF_INET || k.family == AF_INET6)
-		k.port = peer ? LOAD(sk, __sk_common.skc_dport)
-			      : __builtin_bswap16(LOAD(sk, __sk_common.skc_num));
-	__builtin_memcpy(s->e.data, &k, sizeof(k));
-	s->pos = sizeof(k);
-	s->e.len[EVENT_SPAN_PATH] = sizeof(k);
-	return 0;
-}
-
-/* Who listens, of a Unix socket that is connected (unix(7), SO_PEERCRED). */
-__noinline int add_peer_pid(struct scratch *s, __s64 fd)
-{
-	struct sock *sk = sock_of_fd(fd);
-	struct pid *pid;
-	int nr = 0;
-
-	if (!s || !sk || LOAD(sk, __sk_common.skc_family) != AF_UNIX)
-		return 0;
-	pid = LOAD(sk, sk_peer_pid);
-	if (pid)
-		bpf_probe_read_kernel(&nr, sizeof(nr),
-				      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
-					      bpf_core_field_offset(struct upid, nr));
-	s->e.args[EVENT_ARG_PEER] = nr;
-	return 0;
-}
-
-/* An open is reported when it may write; `flags` only decide that, what was
- * opened comes from the kernel's own file. */
-static __always_inline bool open_writes(const volatile struct watch_shape *shape,
-					struct pt_regs *regs, __u64 *ret_flags)
+/* What the caller asked for; struct open_how may be gone from its page by now. */
+static __always_inline __u64 open_flags(const volatile struct watch_shape *shape,
+					struct pt_regs *regs, bool *ret_unread)
 {
 	__u64 flags = 0;
 
-	if (shape->flags & WATCH_CREAT) {
-		flags = O_CREAT | O_TRUNC | 1;
-	} else if (shape->flags & WATCH_OPEN_HOW) {
-		bpf_probe_read_user(&flags, sizeof(flags), (void *)LOAD(regs, dx));
-	} else if (shape->open_flags == 2) {
-		flags = LOAD(regs, si);
-	} else {
-		flags = LOAD(regs, dx);
+	if (shape->flags & WATCH_CREAT)
+		return O_CREAT | O_TRUNC | 1;
+	if (shape->flags & WATCH_OPEN_HOW) {
+		*ret_unread =
+			bpf_probe_read_user(&flags, sizeof(flags), (void *)LOAD(regs, dx)) != 0;
+		return flags;
 	}
-	*ret_flags = flags;
-	return (flags & O_ACCMODE) != 0 || (flags & (O_CREAT | O_TRUNC));
+	return shape->open_flags == 2 ? LOAD(regs, si) : LOAD(regs, dx);
 }
 
 static __always_inline __u64 shape_path(const volatile struct watch_shape *shape,
@@ -234,13 +105,17 @@ static __always_inline bool may_be_hidden(const volatile struct watch_shape *sha
 static __always_inline bool maps_code(const volatile struct watch_shape *shape,
 				      struct pt_regs *regs)
 {
-	__u64 prot = LOAD(regs, dx), flags = LOAD(regs, r10);
+	__u64 prot = LOAD(regs, dx), flags = LOAD(regs, r10), file;
 
 	if (shape->more & WATCH_PROTECT)
 		return prot & PROT_EXEC;
 	if (prot & PROT_EXEC)
 		return true;
-	return (prot & PROT_WRITE) && (flags & MAP_SHARED) && !(flags & MAP_ANONYMOUS);
+	if (!(flags & MAP_SHARED) || (flags & MAP_ANONYMOUS))
+		return false;
+	/* what is only read now may be written after an mprotect(2) */
+	file = file_of_fd((__s32)LOAD(regs, r8));
+	return (prot & PROT_WRITE) || (file && (LOAD(FILE_AT(file), f_mode) & FMODE_WRITE));
 }
 
 static __always_inline bool is_traced(const struct watch_call *c, __u32 nr)
@@ -264,7 +139,8 @@ static __always_inline bool has_address(const void *msghdr)
 
 /* How a record of a call came about. */
 struct decision {
-	bool is_denied, is_read, is_write;
+	bool is_denied, is_read, is_write, is_unread, is_wanted, is_traced;
+	__u64 message; /* where its struct msghdr is; 0: where the arguments say */
 	__u64 open_flags;
 };
 
@@ -272,9 +148,13 @@ static __always_inline bool opened_is_wanted(struct watch_call *c,
 					     const volatile struct watch_shape *shape,
 					     struct pt_regs *regs, long ret, struct decision *d)
 {
-	__u64 file;
+	__u64 file = ret >= 0 ? file_of_fd(ret) : 0;
 
-	d->is_write = open_writes(shape, regs, &d->open_flags);
+	d->open_flags = open_flags(shape, regs, &d->is_unread);
+	/* how it was opened is the kernel's to say */
+	if (file)
+		d->open_flags = (d->open_flags & ~(__u64)O_ACCMODE) | LOAD(FILE_AT(file), f_flags);
+	d->is_write = d->is_unread || (d->open_flags & (O_ACCMODE | O_CREAT | O_TRUNC));
 	if (d->is_write)
 		return true;
 	/* compilers look for a file in ten places */
@@ -282,7 +162,6 @@ static __always_inline bool opened_is_wanted(struct watch_call *c,
 		return may_be_hidden(shape, regs);
 	if (ret < 0)
 		return ret == -EACCES || ret == -EPERM || ret == -EROFS;
-	file = file_of_fd(ret);
 	d->is_read = file && is_written_name(bit_of_file(c->session, FILE_AT(file)));
 	return d->is_read;
 }
@@ -312,8 +191,10 @@ static __always_inline bool wanted(struct watch_call *c, const volatile struct w
 				   ret == -(long)watch_limits[nr].error2);
 	if (shape->more & WATCH_SEND)
 		return LOAD(regs, r8) != 0;
+	/* those that were sent are told one by one */
 	if (shape->more & WATCH_MSG)
-		return has_address((void *)LOAD(regs, si));
+		return !((shape->more & WATCH_MMSG) && ret > 0) &&
+		       has_address((void *)LOAD(regs, si));
 	if (d->is_denied)
 		return true;
 	if ((shape->more & WATCH_FAILED) && ret >= 0)
@@ -341,6 +222,8 @@ static __always_inline void fill_open(struct scratch *s, struct watch_call *c,
 			s->e.flags |= EVENT_F_CREATED;
 		if (d->is_read)
 			s->e.flags |= EVENT_F_READ;
+		if (d->is_unread)
+			s->e.flags |= EVENT_F_FAULT;
 		if (d->is_write)
 			mark_name(bit_of_file(c->session, FILE_AT(file)));
 		add_path(s, file + bpf_core_field_offset(struct file, f_path), EVENT_SPAN_PATH);
@@ -384,13 +267,16 @@ static __always_inline void fill(struct scratch *s, struct watch_call *c,
 		fill_open(s, c, shape, ret, d);
 	} else if ((shape->more & WATCH_LOCAL) && ret >= 0) {
 		add_socket(s, (__s32)s->e.args[0], false);
+		add_base(s, AT_FDCWD, EVENT_SPAN_BASE);
 	} else if ((shape->more & WATCH_PEER) && ret >= 0) {
 		add_socket(s, ret, true);
 	} else if (shape->flags & WATCH_SOCKADDR) {
 		add_sockaddr(s, shape->more);
 		s->e.args[EVENT_ARG_PEER] = 0;
 		if (ret >= 0 && !(shape->more & (WATCH_SEND | WATCH_MSG)))
-			add_peer_pid(s, (__s32)s->e.args[0]);
+			add_unix_peer(s, (__s32)s->e.args[0]);
+		if (*(__u16 *)s->e.data == AF_UNIX)
+			add_base(s, AT_FDCWD, EVENT_SPAN_BASE);
 	} else if (shape->fd) {
 		s->e.flags |= EVENT_F_KERNEL;
 		if (!(shape->more & WATCH_MAP) || !(s->e.args[3] & MAP_ANONYMOUS))
@@ -418,117 +304,80 @@ static __always_inline struct pt_regs *current_regs(void)
 	return as_type((void *)bpf_task_pt_regs(bpf_get_current_task_btf()), struct pt_regs);
 }
 
-__noinline int report_syscall(struct watch_call *c, __u32 nr, long ret)
+__noinline int send_syscall(struct watch_call *c, __u32 nr, long ret, const struct decision *d)
 {
-	struct pt_regs *regs = current_regs();
 	const volatile struct watch_shape *shape = &watch_shapes[nr & (WATCH_SYSCALLS - 1)];
-	struct decision d = { 0 };
 	__u32 class = shape->event_class;
-	bool is_wanted, traced;
 	struct scratch *s;
 
-	if (!c)
+	if (!c || !d)
 		return 0;
-	nr &= WATCH_SYSCALLS - 1;
-	traced = is_traced(c, nr);
-	is_wanted = wanted(c, shape, nr, regs, ret, &d);
-	if (!is_wanted && !traced) {
-		if (shape->more & WATCH_FORGET) {
-			__u64 id = bpf_get_current_pid_tgid();
-
-			bpf_map_delete_elem(&watch_addrs, &id);
-		}
-		return 0;
-	}
-	s = begin(SCRATCH_SYSCALL, c, d.is_denied ? EVENT_DENIED : EVENT_SYSCALL);
+	s = begin(SCRATCH_SYSCALL, c, d->is_denied ? EVENT_DENIED : EVENT_SYSCALL);
 	if (!s)
 		return 0;
-	if (traced)
+	if (d->is_traced)
 		s->e.flags |= EVENT_F_TRACED;
-	if (!is_wanted) {
+	if (d->is_denied) {
+		class = EVENT_CLASS_DENIED;
+	} else if (!d->is_wanted) {
 		s->e.flags |= EVENT_F_ONLY_TRACED;
 		class = EVENT_CLASS_TRACE;
 	}
 	s->e.nr = nr;
 	s->e.ret = ret;
-	read_args(s, regs);
-	fill(s, c, shape, ret, &d);
-	finish(s, c->flags, d.is_denied ? EVENT_CLASS_DENIED : class, d.is_denied);
+	read_args(s, current_regs());
+	if (d->message)
+		s->e.args[1] = d->message;
+	fill(s, c, shape, ret, d);
+	finish(s, c->flags, class, d->is_denied);
 	return 0;
 }
 
-/* --- writes --------------------------------------------------------------------- */
+/* sizeof(struct mmsghdr), and how many of them sendmmsg(2) takes (UIO_MAXIOV), in two loops:
+ * each turn of one costs the verifier. */
+#define MMSG_SIZE 64
+#define MMSG_MAX 1024
+#define MMSG_TURN 32
 
-static __always_inline void begin_burst(struct watch_call *c, __u64 file,
-					struct watch_burst_key *key, __u32 nr, long bytes)
+/* Of many messages each that has an address of its own is told. */
+__noinline int send_some(struct watch_call *c, __u32 nr, long ret, __u64 first)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
-	struct watch_burst *b = 0;
-	struct scratch *s;
-	__u32 at;
+	if (!c)
+		return 0;
+	for (__u32 i = 0; i < MMSG_TURN; i++) {
+		struct decision d = { .is_wanted = true, .message = first + i * MMSG_SIZE };
 
-	if (bpf_map_pop_elem(&watch_burst_free, &at) == 0)
-		b = bpf_map_lookup_elem(&watch_bursts, &at);
-	s = begin(SCRATCH_SYSCALL, c, EVENT_WRITE);
-	if (!s)
-		return;
-	s->e.nr = nr;
-	s->e.ret = bytes;
-	s->e.flags |= EVENT_F_KERNEL;
-	s->e.args[EVENT_ARG_WRITE_BURST] = EVENT_NO_BURST;
-	s->e.args[EVENT_ARG_WRITE_BYTES] = bytes;
-	s->e.args[EVENT_ARG_WRITE_DENTRY] = key->dentry;
-	s->e.args[EVENT_ARG_WRITE_INODE] = key->inode;
-	s->e.args[EVENT_ARG_WRITE_NAME] = key->name;
-	if (b) {
-		b->ops = 1;
-		b->bytes = bytes;
-		b->first_ns = b->last_ns = now;
-		if (bpf_map_update_elem(&watch_burst_index, key, &at, BPF_ANY) == 0)
-			s->e.args[EVENT_ARG_WRITE_BURST] = at;
-		else
-			bpf_map_push_elem(&watch_burst_free, &at, BPF_ANY);
+		if (i < ret && has_address((void *)d.message))
+			send_syscall(c, nr, ret, &d);
 	}
-	add_path(s, file + bpf_core_field_offset(struct file, f_path), EVENT_SPAN_PATH);
-	/* lost: user space does not know of it, so the next write begins again */
-	if (!finish(s, c->flags, EVENT_CLASS_FILE, false) &&
-	    s->e.args[EVENT_ARG_WRITE_BURST] != EVENT_NO_BURST) {
-		bpf_map_delete_elem(&watch_burst_index, key);
-		bpf_map_push_elem(&watch_burst_free, &at, BPF_ANY);
-	}
+	return 0;
 }
 
-__noinline int count_write(struct watch_call *c, __u64 fd, __u32 nr, long bytes)
+__noinline int send_messages(struct watch_call *c, __u32 nr, long ret)
 {
-	__u64 file = file_of_fd((__s32)fd);
-	struct watch_burst_key key = { 0 };
-	struct watch_burst *b;
-	struct dentry *dentry;
-	struct inode *inode;
-	__u32 *at;
+	__u64 at = LOAD(current_regs(), si);
 
-	if (!c || !file)
+	for (__u32 i = 0; i < MMSG_MAX && i < ret; i += MMSG_TURN)
+		send_some(c, nr, ret - i, at + i * MMSG_SIZE);
+	return 0;
+}
+
+__noinline int report_syscall(struct watch_call *c, __u32 nr, long ret)
+{
+	struct pt_regs *regs = current_regs();
+	const volatile struct watch_shape *shape = &watch_shapes[nr & (WATCH_SYSCALLS - 1)];
+	struct decision d = { 0 };
+
+	if (!c)
 		return 0;
-	key.slot = c->slot;
-	inode = LOAD(FILE_AT(file), f_inode);
-	if ((LOAD(inode, i_mode) & S_IFMT) != S_IFREG)
-		return 0;
-	dentry = LOAD(FILE_AT(file), f_path.dentry);
-	key.dentry = (__u64)dentry;
-	key.inode = (__u64)inode;
-	key.name = (__u64)LOAD(dentry, d_name.hash) << 32 | LOAD(dentry, d_name.len);
-	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	at = bpf_map_lookup_elem(&watch_burst_index, &key);
-	if (!at) {
-		begin_burst(c, file, &key, nr, bytes);
-		return 0;
-	}
-	b = bpf_map_lookup_elem(&watch_bursts, at);
-	if (!b)
-		return 0;
-	__sync_fetch_and_add(&b->ops, 1);
-	__sync_fetch_and_add(&b->bytes, bytes);
-	b->last_ns = bpf_ktime_get_boot_ns();
+	nr &= WATCH_SYSCALLS - 1;
+	d.is_traced = is_traced(c, nr);
+	d.is_wanted = wanted(c, shape, nr, regs, ret, &d);
+	if (d.is_wanted || d.is_traced)
+		send_syscall(c, nr, ret, &d);
+	/* not of a call that has no address, or none that was wanted: it may have passed the hook */
+	if (shape->flags & WATCH_SOCKADDR)
+		forget_addr();
 	return 0;
 }
 
@@ -603,6 +452,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *trusted, long ret)
 	count_call(c, task, nr, ret);
 	if (ret > 0 && (shape->more & WATCH_WRITE))
 		count_write(c, shape->fd == 3 ? LOAD(regs, dx) : LOAD(regs, di), nr, ret);
+	if (ret > 0 && (shape->more & WATCH_MMSG))
+		send_messages(c, nr, ret);
 	/* most calls are of no shape, and no limit and no policy answers them */
 	if (shape->flags || shape->more || ret < 0 || is_traced(c, nr))
 		report_syscall(c, nr, ret);
@@ -760,7 +611,7 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	add_path(s, (__u64)fs + bpf_core_field_offset(struct fs_struct, pwd), EVENT_SPAN_BASE);
 	if (length > room) {
 		hash_user(s, start, length);
-		s->e.args[EVENT_ARG_EXEC_HASH] = s->hash;
+		s->e.args[EVENT_ARG_EXEC_HASH] = s->hash_left ? 0 : s->hash;
 		s->e.flags |= EVENT_F_CUT;
 	}
 	if (length > 0)
@@ -769,11 +620,24 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	return 0;
 }
 
+static __always_inline void trace_end(struct watch_call *c, __u32 nr, struct pt_regs *regs)
+{
+	struct scratch *s = begin(SCRATCH_EXIT, c, EVENT_SYSCALL);
+
+	if (!s)
+		return;
+	s->e.nr = nr;
+	s->e.flags |= EVENT_F_TRACED | EVENT_F_ONLY_TRACED;
+	s->e.args[0] = LOAD(regs, di);
+	finish(s, c->flags, EVENT_CLASS_TRACE, false);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *p)
 {
 	struct task_struct *task = CURRENT();
 	struct watch_call *c = find_call(task);
+	struct watch_process *place;
 	struct signal_struct *sig;
 	struct pt_regs *regs;
 	struct mm_struct *mm;
@@ -789,11 +653,14 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	    is_native(task, inside - 1)) {
 		count_call(c, task, inside - 1, 0);
 		if (is_traced(c, inside - 1))
-			report_syscall(c, inside - 1, 0);
+			trace_end(c, inside - 1, regs);
 	}
 	sig = LOAD(task, signal);
-	/* the last thread of the group speaks for it */
+	/* the last thread of the group speaks for it; two that end at once may both be the last */
 	if (LOAD(sig, live.counter) != 0)
+		return 0;
+	place = find_process(c, task);
+	if (place && __sync_val_compare_and_swap(&place->ended, 0, 1))
 		return 0;
 	s = begin(SCRATCH_EXIT, c, EVENT_EXIT);
 	if (!s)
@@ -814,43 +681,26 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	return 0;
 }
 
-static __always_inline int keep_addr(struct bpf_sock_addr *ctx, bool v6)
-{
-	__u64 id = bpf_get_current_pid_tgid();
-	struct kernel_addr a = { .family = ctx->family, .port = ctx->user_port };
-
-	if (v6) {
-		a.addr[0] = ctx->user_ip6[0];
-		a.addr[1] = ctx->user_ip6[1];
-		a.addr[2] = ctx->user_ip6[2];
-		a.addr[3] = ctx->user_ip6[3];
-	} else {
-		a.addr[0] = ctx->user_ip4;
-	}
-	bpf_map_update_elem(&watch_addrs, &id, &a, BPF_ANY);
-	return 1; /* allow: the session's own network is the fence */
-}
-
 SEC("cgroup/connect4")
 int on_connect4(struct bpf_sock_addr *ctx)
 {
-	return keep_addr(ctx, false);
+	return keep_addr(ctx, false, ADDR_HOOK_CONNECT);
 }
 
 SEC("cgroup/connect6")
 int on_connect6(struct bpf_sock_addr *ctx)
 {
-	return keep_addr(ctx, true);
+	return keep_addr(ctx, true, ADDR_HOOK_CONNECT);
 }
 
 SEC("cgroup/bind4")
 int on_bind4(struct bpf_sock_addr *ctx)
 {
-	return keep_addr(ctx, false);
+	return keep_addr(ctx, false, ADDR_HOOK_BIND);
 }
 
 SEC("cgroup/bind6")
 int on_bind6(struct bpf_sock_addr *ctx)
 {
-	return keep_addr(ctx, true);
+	return keep_addr(ctx, true, ADDR_HOOK_BIND);
 }

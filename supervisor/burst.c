@@ -62,12 +62,14 @@ static void forget_key(struct monitor *m, struct burst *b)
 	b->is_over = true;
 }
 
-static void drop(struct monitor *m, struct burst **at)
+static void drop(struct monitor *m, const struct watched *w, struct burst **at)
 {
 	struct burst *b = *at;
 
 	*at = b->next;
 	give_back(m, b->index);
+	(void)__atomic_sub_fetch(&m->bpf->bss->watch_wishes[w - m->slots].bursts, 1,
+				 __ATOMIC_RELAXED);
 	text_done(&b->path);
 	free(b);
 }
@@ -116,6 +118,15 @@ void burst_end_process(struct monitor *m, struct watched *w, uint32_t host_pid)
 		}
 }
 
+void burst_end_paths(struct monitor *m, struct watched *w)
+{
+	for (struct burst *b = w->bursts; b; b = b->next)
+		if (!b->is_over) {
+			tell(m, w, b);
+			forget_key(m, b);
+		}
+}
+
 static void look(struct monitor *m, struct watched *w)
 {
 	for (struct burst **at = &w->bursts; *at;) {
@@ -124,7 +135,7 @@ static void look(struct monitor *m, struct watched *w)
 
 		if (b->is_over) {
 			tell(m, w, b);
-			drop(m, at);
+			drop(m, w, at);
 			continue;
 		}
 		if (ops == b->seen_ops) {
@@ -155,6 +166,14 @@ void burst_end_call(struct monitor *m, struct watched *w)
 	while (w->bursts) {
 		tell(m, w, w->bursts);
 		forget_key(m, w->bursts);
-		drop(m, &w->bursts);
+		drop(m, w, &w->bursts);
+	}
+}
+
+void burst_drop_call(struct monitor *m, struct watched *w)
+{
+	while (w->bursts) {
+		forget_key(m, w->bursts);
+		drop(m, w, &w->bursts);
 	}
 }

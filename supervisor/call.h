@@ -140,6 +140,7 @@ struct call {
 	const char *const *argv; /* of the request */
 	bool is_tty;
 	uint32_t layer; /* number of the layer it writes, 0: none yet */
+	bool shares_layer; /* with a call that ran at the same time */
 	uint32_t leaf_number; /* of its control group, 0: none yet */
 	bool is_retired; /* the keeper has its leaf back */
 	struct call_hold hold;

@@ -13,33 +13,50 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Names and addresses kept of one session; a build makes some thousand files. Beyond, new
- * ones are not followed, and influence_is_cut() says so. */
+/* Names and addresses kept of one session, directories on the way to them included; a build
+ * makes some thousand files. Beyond, new ones are not followed, and `is_cut` says so. */
 #define INFLUENCE_ENTRIES 65536
-/* ... and of their names: usual ones have some fifty bytes, and a tool may choose 4,096. */
+/* ... and of their names: usual ones have some ten bytes, and a tool may choose 255. */
 #define INFLUENCE_BYTES (4u << 20)
+/* Names in one path: as many as the kernel side tells. */
+#define INFLUENCE_DEPTH 256
 
 struct influence {
-	struct influence_entry **cells;
+	struct influence_node **cells;
 	size_t room, count, bytes;
-	bool is_cut;
+	uint64_t epoch; /* of the monitor's table of names, when one was entered first */
+	bool is_cut; /* something is not followed */
 };
 
-/* `what` is any bytes: a path, or an address with its port. */
-enum influence_kind { INFLUENCE_FILE = 'f', INFLUENCE_SOCKET = 's' };
+enum influence_kind {
+	INFLUENCE_FILE = 'f', /* `what` is an absolute path */
+	INFLUENCE_SOCKET = 's', /* an address with its port, or a Unix socket's name */
+	INFLUENCE_NAME = 'n', /* the last name of a path that may have led elsewhere */
+};
 
 void influence_set(struct influence *b, enum influence_kind kind, const char *what, size_t len,
 		   uint32_t call);
+
+/* The same of a file whose path is the kernel's own: the directories in it are no links. */
+void influence_set_real(struct influence *b, const char *path, size_t len, uint32_t call);
+
+/* Whether the directory that a path is in is known to be one, and no link to another. */
+bool influence_is_real(const struct influence *b, const char *path, size_t len);
 
 /* The call, or 0: not known. */
 uint32_t influence_find(const struct influence *b, enum influence_kind kind, const char *what,
 			size_t len);
 
-/* A file, or a directory and all in it, is called otherwise now. */
+/* A file, or a directory and all in it, is called otherwise now. At most as much work as its
+ * path is long, and as what was at the new name is large. */
 void influence_rename(struct influence *b, const char *from, size_t from_len, const char *to,
 		      size_t to_len);
 
-/* Nobody wrote it any more. */
+/* The two have changed their names (renameat2(2), RENAME_EXCHANGE). */
+void influence_exchange(struct influence *b, const char *one, size_t one_len, const char *two,
+			size_t two_len);
+
+/* Nobody wrote it any more, nor what is below it. */
 void influence_remove(struct influence *b, enum influence_kind kind, const char *what, size_t len);
 
 /* The processes of a call are gone, and with them their sockets. */

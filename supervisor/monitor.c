@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +53,9 @@
 #define LET_GO_BYTES (512u << 10)
 /* How often what waits is added up: in records. */
 #define BRAKE_EVERY 64
-/* The ring is read within this, or its reader is taken for stuck: a call's end waits. */
-#define DRAIN_SECONDS 10
+/* What a full ring holds is read within this many times over, or its reader is stuck: a
+ * call's end waits for it. */
+#define STUCK_SECONDS 10
 /* Pulses that may be missing, one a second: a disk that the log is on may stall for some
  * seconds, a stuck reader never comes. */
 #define PULSES_MISSED 15
@@ -111,6 +113,8 @@ static void take_record(struct monitor *m, struct watched *w, const struct event
 		burst_begin(w, e);
 		return;
 	}
+	if (syscalls_is_rename(e))
+		burst_end_paths(m, w);
 	if (e->kind == EVENT_EXIT) {
 		burst_end_process(m, w, e->host_pid);
 		activity_end_process(m, w, e->host_pid);
@@ -133,9 +137,11 @@ static int on_record(void *context, void *data, size_t size)
 	w = &m->slots[e->slot];
 	if (watched_is_live(w) && w->generation == e->generation)
 		take_record(m, w, e, size);
-	if (++m->batch % BRAKE_EVERY == 0)
-		brake_them(m);
-	return m->batch >= BATCH ? -EAGAIN : 0;
+	if (++m->batch % BRAKE_EVERY != 0)
+		return 0;
+	brake_them(m);
+	return m->batch >= BATCH || __atomic_load_n(&m->wanting, __ATOMIC_ACQUIRE) > 0 ? -EAGAIN
+										       : 0;
 }
 
 static uint64_t dropped(const struct monitor *m, uint32_t slot)
@@ -209,7 +215,7 @@ static void flush_streams(struct monitor *m)
 /* A record that comes after this was said and before poll(2) looks waits for a turn. */
 static void wait_for_records(struct monitor *m, struct pollfd p[2])
 {
-	bool is_behind = m->batch >= BATCH;
+	bool is_behind = m->batch >= BRAKE_EVERY;
 
 	if (!is_behind)
 		__atomic_store_n(&m->bpf->bss->watch_reads, 0, __ATOMIC_SEQ_CST);
@@ -237,6 +243,30 @@ static void look_at_names(struct monitor *m)
 			m->slots[i].to.influence->is_cut = true;
 }
 
+static void take_turn(struct monitor *m)
+{
+	m->batch = 0;
+	ring_take(&m->ring, on_record, m);
+	brake_them(m);
+	burst_look(m);
+	activity_look(m);
+	look_at_names(m);
+	tell_losses(m);
+	flush_streams(m);
+}
+
+/* Somebody waits for what was in the ring at some moment: not for it to be empty, which a
+ * flood never lets it be. */
+static void tell_reached(struct monitor *m)
+{
+	uint64_t wanted = __atomic_load_n(&m->wanted, __ATOMIC_ACQUIRE), one = 1;
+
+	if (wanted == 0 || m->ring.taken < wanted)
+		return;
+	__atomic_store_n(&m->wanted, 0, __ATOMIC_RELEASE);
+	(void)!write(m->reached, &one, sizeof(one));
+}
+
 static void *drain_loop(void *context)
 {
 	struct monitor *m = context;
@@ -246,34 +276,21 @@ static void *drain_loop(void *context)
 	};
 
 	(void)pthread_setname_np(pthread_self(), "glovebox-watch");
-	(void)pthread_mutex_lock(&m->lock);
-	while (!m->stop) {
-		uint64_t wanted;
-
-		(void)pthread_mutex_unlock(&m->lock);
+	while (!__atomic_load_n(&m->stop, __ATOMIC_ACQUIRE)) {
 		wait_for_records(m, p);
 		if (p[1].revents) {
 			uint64_t n;
 
 			(void)!read(m->wake, &n, sizeof(n));
 		}
+		/* whoever wants the lock is before us: a mutex knows no order */
+		while (__atomic_load_n(&m->wanting, __ATOMIC_ACQUIRE) > 0)
+			(void)sched_yield();
 		(void)pthread_mutex_lock(&m->lock);
-		/* read before the ring: what was wanted by now is in it */
-		wanted = m->drains_wanted;
-		m->batch = 0;
-		ring_take(&m->ring, on_record, m);
-		brake_them(m);
-		burst_look(m);
-		look_at_names(m);
-		tell_losses(m);
-		flush_streams(m);
-		/* what was wanted is in what was taken only when all was */
-		if (wanted != m->drains_done && m->batch < BATCH) {
-			m->drains_done = wanted;
-			(void)pthread_cond_broadcast(&m->drained);
-		}
+		take_turn(m);
+		(void)pthread_mutex_unlock(&m->lock);
+		tell_reached(m);
 	}
-	(void)pthread_mutex_unlock(&m->lock);
 	return NULL;
 }
 
@@ -341,7 +358,8 @@ static int map_all(struct monitor *m)
 				 WATCH_PROCESSES * sizeof(*m->processes), true);
 	m->bursts = map_array(m->bpf->maps.watch_bursts, WATCH_BURSTS * sizeof(*m->bursts), false);
 	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!m->stats || !m->processes || !m->bursts || m->wake < 0)
+	m->reached = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!m->stats || !m->processes || !m->bursts || m->wake < 0 || m->reached < 0)
 		return errno ? -errno : -ENOMEM;
 	r = ring_open(&m->ring, bpf_map__fd(m->bpf->maps.watch_ring),
 		      bpf_map__max_entries(m->bpf->maps.watch_ring));
@@ -357,11 +375,10 @@ int monitor_load(struct monitor **ret, unsigned int wants, char *why, size_t siz
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
 		m->links[i] = -1;
-	m->wake = -1;
+	m->wake = m->reached = -1;
 	m->enters = wants & MONITOR_COMPARES;
 	m->uring = wants & MONITOR_URING ? find_uring() : URING_NONE;
 	(void)pthread_mutex_init(&m->lock, NULL);
-	(void)pthread_cond_init(&m->drained, NULL);
 	(void)libbpf_set_print(say_libbpf);
 	/* what the kernel takes is found by loading it: its version proves nothing */
 	r = load_programs(m, true);
@@ -475,6 +492,22 @@ int monitor_start(struct monitor *m)
 	return 0;
 }
 
+/* The loop waits once for a reader that is stuck: a person may want to stop something. */
+static bool lock_in_time(struct monitor *m)
+{
+	struct timespec until;
+	int r;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	if (!m->is_stuck)
+		until.tv_sec += STUCK_SECONDS;
+	(void)__atomic_add_fetch(&m->wanting, 1, __ATOMIC_SEQ_CST);
+	r = pthread_mutex_timedlock(&m->lock, &until);
+	(void)__atomic_sub_fetch(&m->wanting, 1, __ATOMIC_SEQ_CST);
+	m->is_stuck = r != 0;
+	return r == 0;
+}
+
 static void zero_counts(struct monitor *m, uint32_t slot)
 {
 	size_t cpus = (size_t)libbpf_num_possible_cpus();
@@ -512,6 +545,26 @@ static int put_call(struct monitor *m, const struct watched *w)
 				   BPF_ANY);
 }
 
+/* Its reader has been heard of: what was given up is in nobody's hands any more. */
+static void take_back(struct monitor *m)
+{
+	if (!m->has_given_up || m->is_stuck || !lock_in_time(m))
+		return;
+	for (uint32_t i = 0; i < m->slots_used; i++) {
+		struct watched *w = &m->slots[i];
+
+		if (!w->is_used || !w->is_given_up)
+			continue;
+		burst_drop_call(m, w);
+		activity_drop_call(m, w);
+		free(w->errors);
+		w->errors = NULL;
+		__atomic_store_n(&w->is_used, false, __ATOMIC_RELEASE);
+	}
+	m->has_given_up = false;
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
 int monitor_watch(struct monitor *m, const struct monitor_plan *plan, uint32_t *ret_slot)
 {
 	struct watch_stats none = { 0 };
@@ -519,6 +572,7 @@ int monitor_watch(struct monitor *m, const struct monitor_plan *plan, uint32_t *
 	uint32_t slot = 0;
 	int r;
 
+	take_back(m);
 	while (slot < WATCH_SLOTS && m->slots[slot].is_used)
 		slot++;
 	if (slot == WATCH_SLOTS)
@@ -540,7 +594,7 @@ int monitor_watch(struct monitor *m, const struct monitor_plan *plan, uint32_t *
 	};
 	zero_counts(m, slot);
 	r = bpf_map_update_elem(bpf_map__fd(m->bpf->maps.watch_stats), &slot, &none, BPF_ANY);
-	m->bpf->bss->watch_wishes[slot].taken = 0;
+	m->bpf->bss->watch_wishes[slot] = (struct watch_wish){ 0 };
 	monitor_trace(m, slot, plan->trace);
 	if (r == 0)
 		r = put_call(m, w);
@@ -576,42 +630,27 @@ int monitor_set_init(struct monitor *m, uint32_t slot, uint32_t init_pid)
 	return r;
 }
 
-static struct timespec in_time(const struct monitor *m)
-{
-	struct timespec until;
-
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	if (!m->is_stuck)
-		until.tv_sec += DRAIN_SECONDS;
-	return until;
-}
-
-/* The loop waits once for a reader that is stuck: a person may want to stop something. */
-static bool lock_in_time(struct monitor *m)
-{
-	struct timespec until = in_time(m);
-
-	if (pthread_mutex_timedlock(&m->lock, &until) == 0)
-		return true;
-	m->is_stuck = true;
-	return false;
-}
-
 int monitor_drain(struct monitor *m)
 {
-	struct timespec until = in_time(m);
-	uint64_t one = 1, mine;
-	int r = 0;
+	uint64_t wanted = ring_produced(&m->ring), one = 1, n;
+	uint64_t end = io_now_ns() + (m->is_stuck ? 0 : STUCK_SECONDS * 1000000000ull);
+	struct pollfd p = { .fd = m->reached, .events = POLLIN };
 
-	if (!lock_in_time(m))
-		return -ETIMEDOUT;
-	mine = ++m->drains_wanted;
+	if (!m->is_running)
+		return 0;
+	__atomic_store_n(&m->wanted, wanted, __ATOMIC_SEQ_CST);
 	(void)!write(m->wake, &one, sizeof(one));
-	while (m->drains_done < mine && m->is_running && r == 0)
-		r = pthread_cond_timedwait(&m->drained, &m->lock, &until);
-	m->is_stuck = r == ETIMEDOUT;
-	(void)pthread_mutex_unlock(&m->lock);
-	return -r;
+	while (__atomic_load_n(&m->ring.taken, __ATOMIC_ACQUIRE) < wanted) {
+		uint64_t now = io_now_ns();
+
+		if (now >= end) {
+			m->is_stuck = true;
+			return -ETIMEDOUT;
+		}
+		if (poll(&p, 1, (int)((end - now) / 1000000) + 1) > 0)
+			(void)!read(m->reached, &n, sizeof(n));
+	}
+	return 0;
 }
 
 static void add_counts(struct monitor *m, uint32_t slot, uint64_t counts[WATCH_SYSCALLS])
@@ -684,6 +723,7 @@ void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *re
 	if (!lock_in_time(m)) {
 		/* its reader is stuck with the lock, maybe in the middle of this call */
 		__atomic_store_n(&w->is_given_up, true, __ATOMIC_RELEASE);
+		m->has_given_up = true;
 		ret->is_given_up = true;
 		ret->drain_error = -ETIMEDOUT;
 		ret->emitted = s->seq;
@@ -746,9 +786,10 @@ static const char *look_for_failure(struct monitor *m)
 	/* a process without a filter is not looked at */
 	if (prctl(PR_GET_SECCOMP) != SECCOMP_MODE_FILTER)
 		return NULL;
-	if (__atomic_load_n(&m->pulse_seen, __ATOMIC_ACQUIRE) == m->pulse)
+	if (__atomic_load_n(&m->pulse_seen, __ATOMIC_ACQUIRE) == m->pulse) {
 		m->pulse_misses = 0;
-	else if (++m->pulse_misses >= PULSES_MISSED || m->is_stuck)
+		m->is_stuck = false;
+	} else if (++m->pulse_misses >= PULSES_MISSED)
 		return "the events are not read any more: the reader of the ring is stuck";
 	/* one that waits is not overtaken */
 	if (m->pulse_misses == 0 && !send_pulse(m))
@@ -763,8 +804,8 @@ const char *monitor_failure(struct monitor *m)
 {
 	uint64_t now = io_now_ns();
 
-	/* what has failed is not trusted again */
-	if (!m->failure && now - m->looked_ns >= LOOK_EVERY_NS) {
+	/* what is detached stays so; a reader that goes on has lost nothing */
+	if (now - m->looked_ns >= LOOK_EVERY_NS) {
 		m->looked_ns = now;
 		m->failure = look_for_failure(m);
 	}
@@ -790,7 +831,7 @@ void monitor_free(struct monitor *m)
 	if (m->is_running) {
 		if (!lock_in_time(m))
 			return; /* its reader still uses it, and ends with the process */
-		m->stop = true;
+		__atomic_store_n(&m->stop, true, __ATOMIC_RELEASE);
 		(void)pthread_mutex_unlock(&m->lock);
 		(void)!write(m->wake, &one, sizeof(one));
 		(void)pthread_join(m->thread, NULL);
@@ -806,7 +847,7 @@ void monitor_free(struct monitor *m)
 		(void)munmap(m->bursts, WATCH_BURSTS * sizeof(*m->bursts));
 	watch_bpf__destroy(m->bpf);
 	fd_done(&m->wake);
-	(void)pthread_cond_destroy(&m->drained);
+	fd_done(&m->reached);
 	(void)pthread_mutex_destroy(&m->lock);
 	free(m);
 }

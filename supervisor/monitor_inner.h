@@ -59,12 +59,13 @@ struct monitor {
 	struct watch_burst *bursts; /* mapped: WATCH_BURSTS */
 	int links[MONITOR_LINKS];
 	uint64_t generation;
-	pthread_mutex_t lock; /* slots, and the two counters below */
-	pthread_cond_t drained;
-	uint64_t drains_wanted, drains_done;
+	pthread_mutex_t lock; /* what the reader uses of the slots */
+	uint32_t wanting; /* who else wants the lock: the reader steps back; atomic */
+	uint64_t wanted; /* a position in the ring that the loop waits for; atomic */
+	int reached; /* eventfd: `wanted` was */
 	struct watched slots[WATCH_SLOTS];
 	uint32_t slots_used; /* none beyond was ever used */
-	uint64_t looked_at_bursts_ns, looked_at_names_ns;
+	uint64_t looked_at_bursts_ns, looked_at_names_ns, looked_at_processes_ns;
 	uint32_t batch; /* records since the ring was last left alone */
 	int wake;
 	pthread_t thread;
@@ -77,7 +78,8 @@ struct monitor {
 	uint32_t pulse_misses;
 	uint64_t looked_ns; /* for a failure */
 	const char *failure; /* the first one; NULL: none */
-	bool is_stuck; /* its reader did not answer in time once, and is not waited for again */
+	bool is_stuck; /* its reader did not answer in time; waited for again when it is heard of */
+	bool has_given_up; /* a slot, that may be taken back when the reader is heard of */
 };
 
 /* Whether the reader may use it. */
@@ -98,18 +100,31 @@ void burst_begin(struct watched *w, const struct event *e);
 /* A process is gone: what it wrote is told. */
 void burst_end_process(struct monitor *m, struct watched *w, uint32_t host_pid);
 
+/* Something was renamed, and with it maybe a directory above what is written: what was
+ * written until now is told, and what follows has its path asked for again. */
+void burst_end_paths(struct monitor *m, struct watched *w);
+
 /* Those that are quiet are told, and their places given back in time. */
 void burst_look(struct monitor *m);
 
 /* The call is over. */
 void burst_end_call(struct monitor *m, struct watched *w);
 
+/* ... and nobody hears of it. */
+void burst_drop_call(struct monitor *m, struct watched *w);
+
 /* --- activity.c: what processes did ------------------------------------------------- */
 
 /* A process is gone; its place is read and given back. */
 void activity_end_process(struct monitor *m, struct watched *w, uint32_t host_pid);
 
+/* The places of processes whose end was lost are given back. */
+void activity_look(struct monitor *m);
+
 /* The call is over: so are those whose end was lost. */
 void activity_end_call(struct monitor *m, struct watched *w);
+
+/* ... and nobody hears of it. */
+void activity_drop_call(struct monitor *m, struct watched *w);
 
 #endif

@@ -275,17 +275,20 @@ void report_make_result(const struct call *c, const struct changes *changes, int
 	text_add(out, "}}");
 }
 
-/* A change that no event told of: writing through memory, or a loss. */
+/* A change that no event told of: a loss, or a way to write that none tells of. */
 static size_t untold_changes(const struct call *c, const struct changes *changes)
 {
 	const char *root = c->session->at;
 	size_t n = 0;
 
 	for (size_t i = 0; changes && i < changes->count; i++) {
+		const struct change *x = &changes->at[i];
+		bool has_content = x->kind == SB_CHANGE_FILE && x->size > 0 &&
+				   (x->type == CHANGE_ADDED || x->type == CHANGE_MODIFIED);
 		AUTO_TEXT path = { 0 };
 
-		text_printf(&path, "%s/%s", root, changes->at[i].path);
-		n += path.at && !tally_has_seen(c->tally, path.at, path.len);
+		text_printf(&path, "%s/%s", root, x->path);
+		n += path.at && !tally_has_seen(c->tally, path.at, path.len, has_content);
 	}
 	return n;
 }
@@ -309,7 +312,8 @@ static void add_watching(const struct call *c, const struct changes *changes, st
 			    (unsigned long long)c->brake.braked_ns);
 	if (m->unkept > 0)
 		text_printf(t, ",\"calls_of_no_process\":%llu", (unsigned long long)m->unkept);
-	if (c->tally->paths_cut)
+	/* of a layer that was shared the changes are the others', too */
+	if (c->tally->paths_cut || c->shares_layer)
 		text_add(t, ",\"changes_without_event\":null");
 	else
 		text_printf(t, ",\"changes_without_event\":%zu", untold_changes(c, changes));

@@ -49,9 +49,14 @@ static void publish(struct ring *r)
 	__atomic_store_n(r->consumer, r->taken, __ATOMIC_RELEASE);
 }
 
+uint64_t ring_produced(const struct ring *r)
+{
+	return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+}
+
 void ring_take(struct ring *r, ring_fn fn, void *context)
 {
-	uint64_t produced = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+	uint64_t produced = ring_produced(r);
 	uint64_t published = r->taken;
 	int left = 0;
 
@@ -66,13 +71,14 @@ void ring_take(struct ring *r, ring_fn fn, void *context)
 			break;
 		if (!(word & BPF_RINGBUF_DISCARD_BIT))
 			left = fn(context, (void *)(uintptr_t)(head + BPF_RINGBUF_HDR_SZ), size);
-		r->taken += (size + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
+		__atomic_store_n(&r->taken, r->taken + (size + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8,
+				 __ATOMIC_RELEASE);
 		if (r->taken - published >= PUBLISH_BYTES) {
 			publish(r);
 			published = r->taken;
 		}
 		if (r->taken == produced)
-			produced = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+			produced = ring_produced(r);
 	}
 	publish(r);
 }

@@ -9,7 +9,7 @@
 struct ring {
 	int fd; /* of the map; borrowed. poll(2) on it waits for records */
 	uint64_t size;
-	uint64_t taken; /* everything before it was given to `fn` */
+	uint64_t taken; /* everything before it was given to `fn`; atomic */
 	uint64_t *consumer; /* mapped: what the kernel knows of `taken` */
 	const uint64_t *producer; /* mapped, with the data behind it */
 	const char *data;
@@ -24,6 +24,9 @@ int ring_open(struct ring *r, int map_fd, uint64_t size);
 /* Gives each record that is whole to `fn`, in order; `record` is borrowed until it returns,
  * and the kernel side writes it no more. */
 void ring_take(struct ring *r, ring_fn fn, void *context);
+
+/* Where the kernel side is; any thread may ask. */
+uint64_t ring_produced(const struct ring *r);
 
 /* Zeroed is nothing. */
 void ring_done(struct ring *r);

@@ -289,8 +289,11 @@ int session_take_layer(struct session *s, struct call *c, struct sb_request *q)
 	r = stack_add_call(&s->stack, c->number);
 	if (r < 0)
 		return r;
-	s->layer_users++;
 	c->layer = s->stack.at[s->stack.count - 1].number;
+	for (uint32_t i = 0; s->layer_users > 0 && i < s->call_count; i++)
+		if (s->calls[i]->layer == c->layer)
+			s->calls[i]->shares_layer = c->shares_layer = true;
+	s->layer_users++;
 	stack_numbers(&s->stack, q->layers);
 	q->layer_count = s->stack.count;
 	return 0;

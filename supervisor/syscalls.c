@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "sandbox/base/fd.h"
 #include "supervisor/profile.h"
@@ -65,11 +66,10 @@
 	{                                                                                    \
 		.flags = WATCH_REPORT, .event_class = EVENT_CLASS_DENIED, .more = WATCH_PEER \
 	}
-/* sendmmsg(2): the first of its messages. */
-#define SENDS_MSG                                                        \
-	{                                                                \
-		.flags = WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET, \
-		.more = WATCH_MSG | WATCH_FORGET                         \
+/* sendmmsg(2): each of its messages that has an address. */
+#define SENDS_MSG(m)                                                                              \
+	{                                                                                         \
+		.flags = WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET, .more = WATCH_MSG | (m), \
 	}
 
 static const struct syscall_row rows[] = {
@@ -147,12 +147,10 @@ static const struct syscall_row rows[] = {
 	{ "accept4", "net.accept", ACCEPTS, NULL },
 	{ "sendto",
 	  "net.send",
-	  { .flags = WATCH_SOCKADDR,
-	    .event_class = EVENT_CLASS_NET,
-	    .more = WATCH_SEND | WATCH_FORGET },
+	  { .flags = WATCH_SOCKADDR, .event_class = EVENT_CLASS_NET, .more = WATCH_SEND },
 	  NULL },
-	{ "sendmsg", "net.send", SENDS_MSG, NULL },
-	{ "sendmmsg", "net.send", SENDS_MSG, NULL },
+	{ "sendmsg", "net.send", SENDS_MSG(0), NULL },
+	{ "sendmmsg", "net.send", SENDS_MSG(WATCH_MMSG), NULL },
 	{ "kill", "proc.signal", SIGNAL, NULL },
 	{ "tkill", "proc.signal", SIGNAL, NULL },
 	{ "tgkill", "proc.signal", SIGNAL, NULL },
@@ -326,4 +324,17 @@ bool syscalls_is_event(const struct syscall_row *row, const struct event *e)
 const struct syscall_row *syscalls_find(int nr)
 {
 	return nr >= 0 && nr < WATCH_SYSCALLS ? by_number[nr] : NULL;
+}
+
+bool syscalls_returns(int nr)
+{
+	return nr != SYS_exit && nr != SYS_exit_group;
+}
+
+bool syscalls_is_rename(const struct event *e)
+{
+	const struct syscall_row *row = syscalls_find(e->nr);
+
+	return (e->kind == EVENT_SYSCALL || e->kind == EVENT_URING) && e->ret >= 0 && row &&
+	       strcmp(row->kind, "file.rename") == 0;
 }

@@ -435,14 +435,27 @@ bool tally_is_first(struct tally *t, const char *what, size_t len, uint64_t numb
 	return true;
 }
 
-void tally_saw(struct tally *t, const char *path, size_t len)
+void tally_saw(struct tally *t, enum tally_saw what, const char *path, size_t len)
 {
-	(void)tally_is_first(t, path, len, 0);
+	(void)tally_is_first(t, path, len, what);
 }
 
-bool tally_has_seen(const struct tally *t, const char *path, size_t len)
+static bool has(const struct tally *t, enum tally_saw what, const char *path, size_t len)
 {
-	return t->paths_cut || (t->path_room && *path_cell(t, hash_of(path, len, 0)) != 0);
+	return t->path_room && *path_cell(t, hash_of(path, len, what)) != 0;
+}
+
+bool tally_has_seen(const struct tally *t, const char *path, size_t len, bool content)
+{
+	if (t->paths_cut)
+		return true;
+	if (has(t, TALLY_NAME, path, len) && (!content || has(t, TALLY_CONTENT, path, len)))
+		return true;
+	for (; len > 0; len--)
+		if (path[len] == '/' || path[len] == '\0')
+			if (has(t, TALLY_MOVED, path, len))
+				return true;
+	return false;
 }
 
 /* --- connections and denials -------------------------------------------------------- */

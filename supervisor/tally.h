@@ -116,9 +116,16 @@ void tally_exit(struct tally *t, const struct event *e);
 /* What it did: its calls, counted, and the last of them. */
 void tally_did(struct tally *t, const struct watch_process *p);
 
-/* An event told of a path; whether one did. */
-void tally_saw(struct tally *t, const char *path, size_t len);
-bool tally_has_seen(const struct tally *t, const char *path, size_t len);
+/* What an event told of a path. */
+enum tally_saw {
+	TALLY_NAME = 0,
+	TALLY_CONTENT = 2, /* it was written */
+	TALLY_MOVED = 3, /* it was something else's name, and so it is with all below it */
+};
+void tally_saw(struct tally *t, enum tally_saw what, const char *path, size_t len);
+
+/* Whether events told of a change of it; `content`: one of what is in it. */
+bool tally_has_seen(const struct tally *t, const char *path, size_t len, bool content);
 
 /* Whether it is the first time for these numbers: of what is told once. */
 bool tally_is_first(struct tally *t, const char *what, size_t len, uint64_t number);

@@ -172,13 +172,13 @@ FILES = [
     ("ftruncate", 77, "s, 7", "file.truncate", "EINVAL", {"size": 7}),
     ("mknod", 133, "b'p1', 0o10600, 0", "file.create", "", {"path": "{ws}/p1"}),
     ("mknodat", 259, "d, b'p2', 0o10600, 0", "file.create", "", {"path": "{ws}/mnt/p2"}),
-    ("open", 2, "b's1', 1", "file.open", "", {"path": "{ws}/file", "flags": 1, "path_src": "kernel"}),
-    ("open", 2, "b'gone', 1", "file.open", "ENOENT", {"path": "{ws}/gone", "flags": 1, "path_src": "lexical"}),
-    ("openat", 257, "d, b'../file', 2", "file.open", "", {"path": "{ws}/file", "flags": 2}),
+    ("open", 2, "b's1', 1", "file.open", "", {"path": "{ws}/file", "flags": ["O_WRONLY"], "path_src": "kernel"}),
+    ("open", 2, "b'gone', 1", "file.open", "ENOENT", {"path": "{ws}/gone", "flags": ["O_WRONLY"], "path_src": "lexical"}),
+    ("openat", 257, "d, b'../file', 2", "file.open", "", {"path": "{ws}/file", "flags": ["O_RDWR"]}),
     ("openat", 257, "d, b'n1', 0o101, 0o600", "file.create", "", {"path": "{ws}/mnt/n1"}),
     ("openat", 257, "d, b'n1', 0o301, 0o600", "file.open", "EEXIST", {"path": "{ws}/mnt/n1"}),
     ("openat", 257, "-100, b'mnt', 1", "file.open", "EISDIR", {"path": "{ws}/mnt"}),
-    ("openat2", 437, "d, b'n1', how, 24", "file.open", "", {"path": "{ws}/mnt/n1", "flags": 1}),
+    ("openat2", 437, "d, b'n1', how, 24", "file.open", "", {"path": "{ws}/mnt/n1", "flags": ["O_WRONLY"]}),
     ("creat", 85, "b'mnt/c1', 0o600", "file.create", "", {"path": "{ws}/mnt/c1"}),
     ("utime", 132, "b'file', 0", "sys.call", "", {"path": "{ws}/file"}),
     ("utimes", 235, "b'gone', 0", "sys.call", "ENOENT", {"path": "{ws}/gone"}),
@@ -225,7 +225,7 @@ def test_each_call_that_changes_something_is_one_event_whatever_comes_of_it(box)
             between[at].append(e)
     wrong = []
     for i, ((name, _, args, kind, error, members), came) in enumerate(zip(FILES, json.loads(r.out))):
-        told = between[str(i)]
+        told = [e for e in between[str(i)] if e["kind"] != "file.write"]
         want = {k: v.format(ws=box.ws) if isinstance(v, str) else v for k, v in members.items()}
         ok = len(told) == 1 and told[0]["kind"] == kind and told[0]["syscall"] == name and want.items() <= told[0].items()
         if kind != "denied":

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * supervisor/decode_file.c - files: what was done to which, and whose work it was.
+ *
+ * A path of an open file is the kernel's own. Of a name that was given or taken away only the
+ * tool's string is known: where it led may be another place, if a name in it is a link.
+ */
+#include "supervisor/decode_inner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "sandbox/base/fd.h"
+#include "supervisor/words.h"
+
+void decode_influence(const struct event *e, const struct decode_target *to, const char *how,
+			   const struct text *what, uint32_t from, bool is_certain)
+{
+	struct text *t, *h;
+
+	if (from == 0 || from == to->call.number ||
+	    !tally_is_first(to->tally, what->at, what->len,
+			    (uint64_t)from << 8 | (unsigned char)how[0]))
+		return;
+	t = decode_begin(e, to, "influence");
+	text_printf(t, ",\"how\":\"%s\",\"from_call\":%u", how, from);
+	decode_add_text(t, strcmp(how, "connect") == 0 && what->at[0] != '/' ? "addr" : "path",
+		      what);
+	if (!is_certain)
+		text_add(t, ",\"certain\":false");
+	h = decode_human(to, STREAM_ALL, e, "influence");
+	if (h) {
+		text_printf(h, "%s of call %u: ", how, from);
+		text_add_safe(h, what->at, what->len);
+		text_add(h, is_certain ? "\n" : " (by its name)\n");
+	}
+	stream_end(to->stream);
+	to->tally->influences++;
+}
+
+static size_t last_name(const struct text *path)
+{
+	size_t at = path->len;
+
+	while (at > 0 && path->at[at - 1] != '/')
+		at--;
+	return at;
+}
+
+void decode_look_up(const struct event *e, const struct decode_target *to, const char *how,
+			 const struct text *path)
+{
+	size_t name = last_name(path);
+	uint32_t from;
+
+	if (!to->influence || path->len == name)
+		return;
+	from = influence_find(to->influence, INFLUENCE_FILE, path->at, path->len);
+	if (from > 0) {
+		decode_influence(e, to, how, path, from, true);
+		return;
+	}
+	/* something of this name was put where a link may have led */
+	from = influence_find(to->influence, INFLUENCE_NAME, path->at + name, path->len - name);
+	decode_influence(e, to, how, path, from, false);
+}
+
+static void add_open_flags(struct text *t, uint64_t flags)
+{
+	text_add(t, ",\"flags\":[");
+	words_add_open_flags(t, flags);
+	text_add(t, "]");
+}
+
+static void add_details(struct text *t, const struct event *e, const struct syscall_row *row)
+{
+	bool by_fd = row->shape.flags & WATCH_FD;
+	/* arguments behind the path, or behind the fd */
+	unsigned int next = by_fd ? 1 : row->shape.path;
+
+	if (strcmp(row->kind, "file.chmod") == 0 || strcmp(row->kind, "file.mkdir") == 0)
+		text_printf(t, ",\"mode\":\"%04o\"", (unsigned int)e->args[next] & 07777);
+	else if (strcmp(row->kind, "file.chown") == 0)
+		text_printf(t, ",\"uid\":%d,\"gid\":%d", (int)e->args[next],
+			    (int)e->args[next + 1]);
+	else if (strcmp(row->kind, "file.truncate") == 0)
+		text_printf(t, ",\"size\":%llu", (unsigned long long)e->args[1]);
+	else if (row->shape.flags & WATCH_OPEN)
+		add_open_flags(t, e->args[5]);
+}
+
+/* An open may read what is there, before it is its own. */
+static void follow_open(const struct event *e, const struct decode_target *to,
+			const struct text *path)
+{
+	uint64_t flags = e->args[5];
+	bool is_new = (e->flags & EVENT_F_CREATED) || (flags & O_TRUNC);
+
+	if (!is_new && (flags & O_ACCMODE) != O_WRONLY)
+		decode_look_up(e, to, "read", path);
+	if (is_new || (flags & O_ACCMODE) != O_RDONLY)
+		influence_set_real(to->influence, path->at, path->len, to->call.number);
+}
+
+/* A name that was given to something: where it is, unless a link led elsewhere. */
+static void follow_name(const struct event *e, const struct decode_target *to,
+			const struct text *path)
+{
+	struct span given = decode_span(e, EVENT_SPAN_PATH2);
+	size_t name = last_name(path);
+
+	/* in the directory itself that it is relative to */
+	if (!memchr(given.at, '/', given.len) ||
+	    influence_is_real(to->influence, path->at, path->len))
+		return;
+	influence_set(to->influence, INFLUENCE_NAME, path->at + name, path->len - name,
+		      to->call.number);
+}
+
+static void follow_two(const struct event *e, const struct decode_target *to,
+		       const struct syscall_row *row, const struct text *path,
+		       const struct text *path2)
+{
+	AUTO_TEXT one = { 0 };
+	AUTO_TEXT two = { 0 };
+
+	decode_fold(&one, path);
+	decode_fold(&two, path2);
+	if (one.len == 0 || two.len == 0)
+		return;
+	if (strcmp(row->kind, "file.link") == 0)
+		influence_set(to->influence, INFLUENCE_FILE, two.at, two.len, to->call.number);
+	else if (e->args[4] & RENAME_EXCHANGE && strcmp(row->name, "renameat2") == 0)
+		influence_exchange(to->influence, one.at, one.len, two.at, two.len);
+	else
+		influence_rename(to->influence, one.at, one.len, two.at, two.len);
+	follow_name(e, to, &two);
+}
+
+/* What the account of the call, and the book of its session, know of it. */
+static void follow_file(const struct event *e, const struct decode_target *to,
+			const struct syscall_row *row, const struct text *path,
+			const struct text *path2)
+{
+	bool is_named = path->len > 0, has_two = path2 && path2->len > 0;
+	bool is_truncate = strcmp(row->kind, "file.truncate") == 0;
+
+	if (is_named)
+		tally_saw(to->tally, TALLY_NAME, path->at, path->len);
+	if (is_named && is_truncate)
+		tally_saw(to->tally, TALLY_CONTENT, path->at, path->len);
+	if (has_two)
+		tally_saw(to->tally, TALLY_MOVED, path2->at, path2->len);
+	/* an exchange is a renaming of both */
+	if (has_two && strcmp(row->name, "renameat2") == 0)
+		tally_saw(to->tally, TALLY_MOVED, path->at, path->len);
+	if (!to->influence || !is_named)
+		return;
+	if (row->shape.flags & WATCH_OPEN) {
+		follow_open(e, to, path);
+	} else if (has_two) {
+		follow_two(e, to, row, path, path2);
+	} else if (strcmp(row->kind, "file.unlink") == 0) {
+		AUTO_TEXT gone = { 0 };
+
+		decode_fold(&gone, path);
+		if (gone.len > 0)
+			influence_remove(to->influence, INFLUENCE_FILE, gone.at, gone.len);
+	}
+}
+
+/* An open that would not have changed anything. */
+static bool is_look(const struct event *e, const struct syscall_row *row)
+{
+	return (row->shape.flags & WATCH_OPEN) && !(e->args[5] & (O_ACCMODE | O_CREAT | O_TRUNC));
+}
+
+static void human_file(const struct decode_target *to, const struct event *e,
+		       const struct syscall_row *row, const char *kind, const struct text *path,
+		       const struct text *path2)
+{
+	bool by_fd = row->shape.flags & WATCH_FD;
+	unsigned int next = by_fd ? 1 : row->shape.path;
+	AUTO_TEXT more = { 0 };
+	AUTO_TEXT whole = { 0 };
+
+	if (strcmp(kind, "file.chmod") == 0)
+		text_printf(&more, " to %04o", (unsigned int)e->args[next] & 07777);
+	else if (strcmp(kind, "file.chown") == 0)
+		text_printf(&more, " to %d:%d", (int)e->args[next], (int)e->args[next + 1]);
+	else if (strcmp(kind, "file.truncate") == 0)
+		text_printf(&more, " to %llu bytes", (unsigned long long)e->args[1]);
+	else if (strcmp(row->name, "rmdir") == 0)
+		text_add(&more, " (a directory)");
+	text_add_n(&whole, path->at ? path->at : "", path->len);
+	text_add_n(&whole, more.at ? more.at : "", more.len);
+	decode_human_path(to, e, kind, &whole, path2);
+}
+
+void decode_file(const struct event *e, const struct decode_target *to,
+		      const struct syscall_row *row)
+{
+	const char *kind = e->flags & EVENT_F_CREATED ? "file.create" : row->kind;
+	bool is_link = strcmp(row->kind, "file.symlink") == 0;
+	AUTO_TEXT path = { 0 };
+	AUTO_TEXT path2 = { 0 };
+	struct denial d;
+	struct text *t;
+
+	decode_path_of(e, false, &path);
+	if (row->shape.path2 && is_link) {
+		struct span target = decode_span(e, EVENT_SPAN_PATH2);
+
+		text_add_n(&path2, target.at, target.len);
+	} else if (row->shape.path2) {
+		decode_path_of(e, true, &path2);
+	}
+	if (e->ret < 0 && path.at &&
+	    (explain_capability(to->view, row->name, (int)-e->ret, &d) ||
+	     explain_path(to->view, path.at, (int)-e->ret, &d) ||
+	     (row->shape.path2 && !is_link && path2.at &&
+	      explain_path(to->view, path2.at, (int)-e->ret, &d)))) {
+		decode_denied(e, to, row->name, &d);
+		return;
+	}
+	if (e->flags & EVENT_F_READ) {
+		decode_look_up(e, to, "read", &path);
+		return;
+	}
+	if ((row->shape.flags & WATCH_PROBE) || (e->ret == -ENOENT && is_look(e, row)))
+		return; /* an ordinary miss: compilers make thousands */
+	if (e->ret >= 0)
+		follow_file(e, to, row, &path, is_link ? NULL : &path2);
+	t = decode_begin(e, to, kind);
+	decode_add_name(t, row->name);
+	decode_add_text(t, "path", &path);
+	if (row->shape.path2)
+		decode_add_text(t, is_link ? "target" : "to", &path2);
+	decode_add_path_src(t, e);
+	if (e->flags & EVENT_F_FAULT)
+		text_add(t, ",\"arg_fault\":true");
+	decode_add_toctou(t, e);
+	add_details(t, e, row);
+	decode_add_error(t, e->ret);
+	human_file(to, e, row, kind, &path, row->shape.path2 ? &path2 : NULL);
+	stream_end(to->stream);
+}
+
+static void human_write(const struct decode_target *to, const struct event *e,
+			const struct text *path, const char *what)
+{
+	struct text *h = decode_human(to, STREAM_ALL, e, "file.write");
+
+	if (!h)
+		return;
+	text_add_safe(h, path->at ? path->at : "", path->len);
+	text_add(h, what);
+	text_add(h, "\n");
+}
+
+/* Calls by which a file changes, that have no kind of their own. */
+static void saw_call(const struct event *e, const struct decode_target *to,
+		     const struct syscall_row *row, const struct text *path)
+{
+	tally_saw(to->tally, TALLY_NAME, path->at, path->len);
+	if (strcmp(row->name, "fallocate") == 0 ||
+	    (strcmp(row->name, "mmap") == 0 && (e->args[3] & MAP_SHARED)))
+		tally_saw(to->tally, TALLY_CONTENT, path->at, path->len);
+}
+
+/* A mapping that is written through: no write will tell of it. */
+static bool is_mapped_write(const struct event *e, const struct syscall_row *row)
+{
+	return e->ret >= 0 && strcmp(row->name, "mmap") == 0 && !(e->args[2] & PROT_EXEC);
+}
+
+void decode_sys_call(const struct event *e, const struct decode_target *to,
+		      const struct syscall_row *row)
+{
+	AUTO_TEXT path = { 0 };
+	AUTO_TEXT path2 = { 0 };
+	struct denial d;
+
+	if (!syscalls_is_told(row, e->args, e->ret))
+		return;
+	decode_call_paths(e, &path, &path2);
+	if (e->ret < 0 && (explain_capability(to->view, row->name, (int)-e->ret, &d) ||
+			   (row->shape.path && path.len > 0 &&
+			    explain_path(to->view, path.at, (int)-e->ret, &d)))) {
+		decode_denied(e, to, row->name, &d);
+		return;
+	}
+	if (is_mapped_write(e, row) && path.len > 0) {
+		struct text *t = decode_begin(e, to, "file.write");
+
+		decode_add_text(t, "path", &path);
+		text_add(t, ",\"path_src\":\"kernel\",\"mmap\":true");
+		human_write(to, e, &path, " (mapped)");
+		stream_end(to->stream);
+		tally_saw(to->tally, TALLY_CONTENT, path.at, path.len);
+		return;
+	}
+	if (e->ret >= 0 && path.len > 0)
+		saw_call(e, to, row, &path);
+	decode_call(e, to, row->name, row->args, &path, &path2);
+}
+
+void decode_path(const struct event *e, struct text *ret)
+{
+	decode_path_of(e, false, ret);
+}
+
+void decode_write(const struct event *e, const struct decode_target *to, const struct text *path,
+		  const struct watch_burst *b)
+{
+	struct event last = { 0 };
+	char bytes[48];
+	struct text *t;
+
+	memcpy(&last, e, EVENT_HEAD_SIZE);
+	last.when_ns = b->last_ns;
+	t = decode_begin(&last, to, "file.write");
+	decode_add_text(t, "path", path);
+	decode_add_path_src(t, e);
+	text_add_number(t, ",\"ops\":", b->ops);
+	text_add_number(t, ",\"bytes\":", b->bytes);
+	text_add_number(t, ",\"duration_ns\":", b->last_ns - b->first_ns);
+	(void)snprintf(bytes, sizeof(bytes), " %llu bytes", (unsigned long long)b->bytes);
+	human_write(to, e, path, bytes);
+	stream_end(to->stream);
+	if (path->len > 0)
+		tally_saw(to->tally, TALLY_CONTENT, path->at, path->len);
+}
