@@ -134,6 +134,7 @@ enum event_arg {
 	EVENT_ARG_WRITE_DENTRY = 2, /* the rest of struct watch_burst_key */
 	EVENT_ARG_WRITE_INODE = 3,
 	EVENT_ARG_WRITE_NAME = 4,
+	EVENT_ARG_WRITE_SLOT = 5,
 
 	EVENT_ARG_PEER = 5, /* connect to a Unix socket: host pid of who listens, or 0 */
 };
@@ -198,7 +199,8 @@ struct watch_stats {
 struct watch_wish {
 	__u64 taken; /* bytes; written by user space, like `trace` */
 	__u64 processes, bursts; /* places it has: the kernel side adds, user space takes off */
-	__u64 reserved[5];
+	__u64 renames; /* that succeeded: by the kernel side */
+	__u64 reserved[4];
 	__u64 begun; /* generation whose first program was executed: by the kernel side */
 	__u64 trace[WATCH_SYSCALLS / 64]; /* a bit for each number that is traced */
 	__u64 reserved2[7];
@@ -254,7 +256,8 @@ struct watch_burst {
 
 struct watch_burst_key {
 	__u64 dentry, inode, name; /* where the kernel holds it, and the hash of its name */
-	__u32 tgid, slot;
+	__u32 tgid;
+	__u32 slot; /* WATCH_SLOTS are its low 8 bits; above, how often its call has renamed */
 };
 
 /* A bit for each name that a call of a session has written: an open for reading of one that
@@ -295,7 +298,6 @@ enum watch_shape_flag {
 
 enum watch_shape_more {
 	WATCH_SEND = 1 << 0, /* argument 4 is a sockaddr, 5 its length */
-	/* 1 << 1 was used once */
 	WATCH_MAP = 1 << 2, /* only memory of a file that may be run, or written to it */
 	WATCH_PROTECT = 1 << 3, /* only memory that may be run */
 	WATCH_FAILED = 1 << 4, /* only when it failed: success is told by another record */
@@ -305,6 +307,7 @@ enum watch_shape_more {
 	WATCH_MSG = 1 << 8, /* argument 1 is a struct msghdr with the address */
 	WATCH_FORKS = 1 << 9, /* it returns twice, with 0 in the child: once is counted */
 	WATCH_CWD = 1 << 10, /* succeeded: the path is the directory it went to */
+	WATCH_RENAMES = 1 << 1, /* what is open may be called otherwise from now on */
 	WATCH_MMSG = 1 << 11, /* with WATCH_MSG: an array of them, argument 2 long */
 };
 

@@ -452,6 +452,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *trusted, long ret)
 	count_call(c, task, nr, ret);
 	if (ret > 0 && (shape->more & WATCH_WRITE))
 		count_write(c, shape->fd == 3 ? LOAD(regs, dx) : LOAD(regs, di), nr, ret);
+	if (ret == 0 && (shape->more & WATCH_RENAMES))
+		__sync_fetch_and_add(&watch_wishes[c->slot & (WATCH_SLOTS - 1)].renames, 1);
 	if (ret > 0 && (shape->more & WATCH_MMSG))
 		send_messages(c, nr, ret);
 	/* most calls are of no shape, and no limit and no policy answers them */

@@ -32,6 +32,7 @@ static __always_inline void begin_burst(struct watch_call *c, __u64 file,
 	s->e.args[EVENT_ARG_WRITE_DENTRY] = key->dentry;
 	s->e.args[EVENT_ARG_WRITE_INODE] = key->inode;
 	s->e.args[EVENT_ARG_WRITE_NAME] = key->name;
+	s->e.args[EVENT_ARG_WRITE_SLOT] = key->slot;
 	if (b) {
 		b->ops = 1;
 		b->bytes = bytes;
@@ -64,7 +65,7 @@ __noinline int count_write(struct watch_call *c, __u64 fd, __u32 nr, long bytes)
 
 	if (!c || !file)
 		return 0;
-	key.slot = c->slot;
+	key.slot = c->slot | (__u32)watch_wishes[c->slot & (WATCH_SLOTS - 1)].renames << 8;
 	inode = LOAD(FILE_AT(file), f_inode);
 	if ((LOAD(inode, i_mode) & S_IFMT) != S_IFREG)
 		return 0;

@@ -16,6 +16,7 @@
 #include "sandbox/store.h"
 #include "supervisor/client.h"
 #include "supervisor/command.h"
+#include "supervisor/kept.h"
 #include "supervisor/loop.h"
 #include "supervisor/options.h"
 #include "supervisor/place.h"
@@ -25,7 +26,7 @@
 
 struct options {
 	bool help, json, as_root, remove, background, follow, quiet, with_input;
-	const char *at, *policy, *cwd, *agent_call_id, *step, *from;
+	const char *at, *policy, *cwd, *agent_call_id, *step, *from, *trace;
 	struct option_list limits, labels, env, kinds, paths;
 };
 
@@ -56,6 +57,8 @@ static const struct option_row call_rows[] = {
 	  "the agent's own name for this call" },
 	{ 0, "step", OPTION_TEXT, offsetof(struct options, step), "TEXT",
 	  "what the agent says it is doing" },
+	{ 0, "trace", OPTION_TEXT, offsetof(struct options, trace), "SET",
+	  "tell these system calls whole, in strace's words: %file,openat,!stat" },
 	{ 'b', "background", OPTION_BOOL, offsetof(struct options, background), NULL,
 	  "do not wait; what the command leaves running stays" },
 	{ 'i', "stdin", OPTION_BOOL, offsetof(struct options, with_input), NULL,
@@ -409,6 +412,8 @@ int command_call(char **argv)
 		client_add_member(&params, "cwd", opt.cwd);
 	if (opt.agent_call_id)
 		client_add_member(&params, "agent_call_id", opt.agent_call_id);
+	if (opt.trace)
+		client_add_member(&params, "trace", opt.trace);
 	if (opt.step)
 		client_add_member(&params, "step", opt.step);
 	if (opt.background)
@@ -476,6 +481,10 @@ int command_events(char **argv)
 	add_list(&params, "paths", &opt.paths);
 	text_printf(&params, ",\"from_seq\":%llu", (unsigned long long)from);
 	r = client_connect(rest[0], &c, &why);
+	if (r == -ENOENT && !opt.follow) {
+		r = kept_print_events(rest[0], from, &opt.kinds, &opt.paths, &why);
+		return r == 0 ? EXIT_DONE : command_fail(client_status(r), "%s", why.at);
+	}
 	if (r == 0)
 		r = client_send(&c, "events.subscribe", params.at);
 	while (r == 0) {
@@ -487,54 +496,13 @@ int command_events(char **argv)
 		event = client_event(line);
 		if (event && (puts(event) < 0 || (opt.follow && fflush(stdout) < 0)))
 			break;
-		if (!event && strstr(line, "\"error\"")) {
-			text_add_safe(&why, line, strlen(line));
-			r = -EPROTO;
-		}
+		if (!event)
+			r = client_refused(line, &why);
 	}
 	client_done(&c);
 	if (r < 0 && r != -ETIMEDOUT && r != -EPIPE)
 		return command_fail(client_status(r), "%s", why.at ? why.at : strerror(-r));
 	return EXIT_DONE;
-}
-
-/* Of a session that nobody runs: the file that was kept. 0 or -errno. */
-static int print_kept_report(const char *id)
-{
-	AUTO_TEXT why = { 0 };
-	char found[SB_ID_MAX], path[64];
-	char *copy = strdup(id);
-	AUTO_FD dir = -1;
-	AUTO_FD fd = -1;
-	uint64_t n;
-	ssize_t got;
-	int r = copy ? 0 : -ENOMEM;
-
-	if (r == 0) {
-		char *dot = strchr(copy, '.');
-
-		*dot = '\0';
-		r = text_parse_count(dot + 1, 1, UINT32_MAX, &n);
-	}
-	if (r == 0)
-		r = place_find_session(copy, found, &why);
-	if (r == 0)
-		r = place_open_session(found, &dir);
-	free(copy);
-	if (r < 0)
-		return r;
-	(void)snprintf(path, sizeof(path), "report/%u.json", (unsigned int)n);
-	fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return -errno;
-	do {
-		char buf[16384];
-
-		got = read(fd, buf, sizeof(buf));
-		if (got > 0)
-			(void)fwrite(buf, 1, (size_t)got, stdout);
-	} while (got > 0 || (got < 0 && errno == EINTR));
-	return got < 0 ? -errno : 0;
 }
 
 int command_report(char **argv)
@@ -550,7 +518,9 @@ int command_report(char **argv)
 	if (options_parse(plain_rows, argv, false, &opt, &rest, &why) < 0)
 		return command_fail(EXIT_USAGE, "%s", why.at);
 	if (opt.help)
-		return help(plain_rows, "report SESSION.CALL", "Prints the report of a call.\n\n");
+		return help(plain_rows, "report SESSION.CALL",
+			    "Prints the report of a call, one JSON object: pipe it to jq or "
+			    "\"python3 -m json.tool\".\n\n");
 	if (!rest[0] || rest[1] || !strchr(rest[0], '.'))
 		return command_fail(EXIT_USAGE, "usage: glovebox report SESSION.CALL");
 	client_add_member(&params, "id", rest[0]);
@@ -560,7 +530,7 @@ int command_report(char **argv)
 	if (r == 0)
 		(void)puts(result);
 	client_done(&c);
-	if (r == -ENOENT && print_kept_report(rest[0]) == 0)
-		return EXIT_DONE;
+	if (r == -ENOENT)
+		r = kept_print_report(rest[0], &why);
 	return r == 0 ? EXIT_DONE : command_fail(client_status(r), "%s", why.at);
 }

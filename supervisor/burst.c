@@ -5,7 +5,8 @@
  * The kernel side sends the first write of a burst, with the path, and counts the others
  * in a place of their own. Here that place is looked at: what stood still for a look is
  * over, what does not end is told each second. A place is given back only a look after
- * its key is gone, when no program can still be about to count in it.
+ * its key is gone, when no program can still be about to count in it. The key changes when
+ * the call renames something: what is written then has its path asked for again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,7 @@ static struct watch_burst_key key_of(const struct event *e)
 		.inode = e->args[EVENT_ARG_WRITE_INODE],
 		.name = e->args[EVENT_ARG_WRITE_NAME],
 		.tgid = e->host_pid,
-		.slot = e->slot,
+		.slot = (uint32_t)e->args[EVENT_ARG_WRITE_SLOT],
 	};
 }
 
@@ -115,15 +116,6 @@ void burst_end_process(struct monitor *m, struct watched *w, uint32_t host_pid)
 			tell(m, w, b);
 			if (!b->is_over)
 				forget_key(m, b);
-		}
-}
-
-void burst_end_paths(struct monitor *m, struct watched *w)
-{
-	for (struct burst *b = w->bursts; b; b = b->next)
-		if (!b->is_over) {
-			tell(m, w, b);
-			forget_key(m, b);
 		}
 }
 

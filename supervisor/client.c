@@ -167,6 +167,13 @@ static int take_answer(char *line, char **ret_result, struct text *why)
 		       : -EIO;
 }
 
+int client_refused(char *line, struct text *why)
+{
+	char *result;
+
+	return take_answer(line, &result, why);
+}
+
 int client_exchange(struct client *c, const char *method, const char *params, int timeout_ms,
 		    char **ret_result, struct text *why)
 {

@@ -53,6 +53,9 @@ int client_call_status(const char *event);
 /* The event of a notification line, cut out as it is; NULL: it is none. */
 char *client_event(char *line);
 
+/* 0: the line is the result of what was asked. Else -errno and the sentence in it. */
+int client_refused(char *line, struct text *why);
+
 /* Sends, and waits for the answer; events on the way are dropped. Gives the line's
  * result as text (valid until the next call), or fails like client_ask(). */
 int client_exchange(struct client *c, const char *method, const char *params, int timeout_ms,

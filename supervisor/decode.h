@@ -18,6 +18,7 @@ struct decode_target {
 	struct stream_call call;
 	struct tally *tally;
 	const struct explain_view *view;
+	uint64_t log_bytes; /* that its events may take of the log */
 	struct influence *influence; /* of the session; NULL: it is not kept */
 };
 

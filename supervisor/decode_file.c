@@ -17,7 +17,7 @@
 #include "supervisor/words.h"
 
 void decode_influence(const struct event *e, const struct decode_target *to, const char *how,
-			   const struct text *what, uint32_t from, bool is_certain)
+		      const struct text *what, uint32_t from, bool is_certain)
 {
 	struct text *t, *h;
 
@@ -28,7 +28,7 @@ void decode_influence(const struct event *e, const struct decode_target *to, con
 	t = decode_begin(e, to, "influence");
 	text_printf(t, ",\"how\":\"%s\",\"from_call\":%u", how, from);
 	decode_add_text(t, strcmp(how, "connect") == 0 && what->at[0] != '/' ? "addr" : "path",
-		      what);
+			what);
 	if (!is_certain)
 		text_add(t, ",\"certain\":false");
 	h = decode_human(to, STREAM_ALL, e, "influence");
@@ -37,7 +37,7 @@ void decode_influence(const struct event *e, const struct decode_target *to, con
 		text_add_safe(h, what->at, what->len);
 		text_add(h, is_certain ? "\n" : " (by its name)\n");
 	}
-	stream_end(to->stream);
+	decode_end(to);
 	to->tally->influences++;
 }
 
@@ -51,7 +51,7 @@ static size_t last_name(const struct text *path)
 }
 
 void decode_look_up(const struct event *e, const struct decode_target *to, const char *how,
-			 const struct text *path)
+		    const struct text *path)
 {
 	size_t name = last_name(path);
 	uint32_t from;
@@ -201,7 +201,7 @@ static void human_file(const struct decode_target *to, const struct event *e,
 }
 
 void decode_file(const struct event *e, const struct decode_target *to,
-		      const struct syscall_row *row)
+		 const struct syscall_row *row)
 {
 	const char *kind = e->flags & EVENT_F_CREATED ? "file.create" : row->kind;
 	bool is_link = strcmp(row->kind, "file.symlink") == 0;
@@ -246,7 +246,7 @@ void decode_file(const struct event *e, const struct decode_target *to,
 	add_details(t, e, row);
 	decode_add_error(t, e->ret);
 	human_file(to, e, row, kind, &path, row->shape.path2 ? &path2 : NULL);
-	stream_end(to->stream);
+	decode_end(to);
 }
 
 static void human_write(const struct decode_target *to, const struct event *e,
@@ -278,7 +278,7 @@ static bool is_mapped_write(const struct event *e, const struct syscall_row *row
 }
 
 void decode_sys_call(const struct event *e, const struct decode_target *to,
-		      const struct syscall_row *row)
+		     const struct syscall_row *row)
 {
 	AUTO_TEXT path = { 0 };
 	AUTO_TEXT path2 = { 0 };
@@ -299,7 +299,7 @@ void decode_sys_call(const struct event *e, const struct decode_target *to,
 		decode_add_text(t, "path", &path);
 		text_add(t, ",\"path_src\":\"kernel\",\"mmap\":true");
 		human_write(to, e, &path, " (mapped)");
-		stream_end(to->stream);
+		decode_end(to);
 		tally_saw(to->tally, TALLY_CONTENT, path.at, path.len);
 		return;
 	}
@@ -330,7 +330,7 @@ void decode_write(const struct event *e, const struct decode_target *to, const s
 	text_add_number(t, ",\"duration_ns\":", b->last_ns - b->first_ns);
 	(void)snprintf(bytes, sizeof(bytes), " %llu bytes", (unsigned long long)b->bytes);
 	human_write(to, e, path, bytes);
-	stream_end(to->stream);
+	decode_end(to);
 	if (path->len > 0)
 		tally_saw(to->tally, TALLY_CONTENT, path->at, path->len);
 }

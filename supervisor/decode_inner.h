@@ -33,8 +33,10 @@ void decode_path_of(const struct event *e, bool second, struct text *out);
 /* Those of a call that is told whole. */
 void decode_call_paths(const struct event *e, struct text *path, struct text *path2);
 
-/* Begins an event: add members, then stream_end(). */
+/* Begins an event: add members, then decode_end(). */
 struct text *decode_begin(const struct event *e, const struct decode_target *to, const char *kind);
+
+void decode_end(const struct decode_target *to);
 
 void decode_add_text(struct text *t, const char *key, const struct text *value);
 void decode_add_name(struct text *t, const char *syscall);

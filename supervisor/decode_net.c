@@ -106,7 +106,7 @@ static void follow_address(const struct event *e, const struct decode_target *to
 }
 
 void decode_address(const struct event *e, const struct decode_target *to,
-			 const struct syscall_row *row)
+		    const struct syscall_row *row)
 {
 	bool is_connect =
 		strcmp(row->kind, "net.connect") == 0 || strcmp(row->kind, "net.send") == 0;
@@ -163,7 +163,7 @@ void decode_address(const struct event *e, const struct decode_target *to,
 		text_printf(h, " %s", verdict);
 	if (h)
 		decode_human_end(h, e);
-	stream_end(to->stream);
+	decode_end(to);
 	if (is_denied)
 		decode_denied(e, to, row->name, &d);
 	else if (to->influence && (e->ret >= 0 || e->ret == -EINPROGRESS))

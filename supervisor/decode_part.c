@@ -102,6 +102,12 @@ static void add_key(struct text *t, const char *key)
 	text_add(t, "\":");
 }
 
+void decode_end(const struct decode_target *to)
+{
+	if (!stream_end_limited(to->stream, &to->tally->logged_bytes, to->log_bytes))
+		to->tally->not_logged++;
+}
+
 void decode_add_text(struct text *t, const char *key, const struct text *value)
 {
 	add_key(t, key);
@@ -216,11 +222,11 @@ static void tell_denied(const struct event *e, const struct decode_target *to, c
 	text_printf(t, ",\"layer\":\"%s\",\"syscall\":\"%s\"", d->layer, syscall);
 	if (d->subject.len > 0)
 		decode_add_text(t,
-			      strcmp(syscall, "connect") == 0 || strcmp(syscall, "sendto") == 0
-				      ? "addr"
-			      : d->subject.at[0] == '/' ? "path"
-							: "argument",
-			      &d->subject);
+				strcmp(syscall, "connect") == 0 || strcmp(syscall, "sendto") == 0
+					? "addr"
+				: d->subject.at[0] == '/' ? "path"
+							  : "argument",
+				&d->subject);
 	if (e->kind != EVENT_EXIT)
 		decode_add_error(t, e->ret);
 	text_printf(t, ",\"phase\":\"pre\",\"rule\":\"%s\",\"why\":", d->rule);
@@ -238,11 +244,11 @@ static void tell_denied(const struct event *e, const struct decode_target *to, c
 		text_add_safe(h, d->suggest.at, d->suggest.len);
 		text_add(h, "\n");
 	}
-	stream_end(to->stream);
+	decode_end(to);
 }
 
 void decode_denied(const struct event *e, const struct decode_target *to, const char *syscall,
-			struct denial *d)
+		   struct denial *d)
 {
 	struct denial kept = { .layer = d->layer, .rule = d->rule, .why = d->why };
 	uint64_t count;
@@ -250,6 +256,8 @@ void decode_denied(const struct event *e, const struct decode_target *to, const 
 	text_add_n(&kept.subject, d->subject.at ? d->subject.at : "", d->subject.len);
 	text_add_n(&kept.suggest, d->suggest.at ? d->suggest.at : "", d->suggest.len);
 	to->tally->denied++;
+	if (strcmp(d->layer, "seccomp") == 0 && e->nr >= 0 && e->nr < WATCH_SYSCALLS)
+		to->tally->denied_of[e->nr]++;
 	count = tally_denied(to->tally, syscall, d);
 	if (is_told(count))
 		tell_denied(e, to, syscall, &kept, count);
@@ -380,7 +388,7 @@ static bool is_of_every_program(const struct event *e, const char *name, const s
 }
 
 void decode_call(const struct event *e, const struct decode_target *to, const char *name,
-		      const char *args, const struct text *path, const struct text *path2)
+		 const char *args, const struct text *path, const struct text *path2)
 {
 	struct text *t = decode_begin(e, to, "sys.call");
 
@@ -400,7 +408,7 @@ void decode_call(const struct event *e, const struct decode_target *to, const ch
 	decode_add_error(t, e->ret);
 	if (!is_of_every_program(e, name, path))
 		human_call(e, to, name, args, path, path2);
-	stream_end(to->stream);
+	decode_end(to);
 }
 
 void decode_call_paths(const struct event *e, struct text *path, struct text *path2)
@@ -420,6 +428,6 @@ void decode_traced(const struct event *e, const struct decode_target *to)
 	AUTO_TEXT path2 = { 0 };
 
 	decode_call_paths(e, &path, &path2);
-	decode_call(e, to, profile_syscall_name(e->nr), row ? row->args : "a1 a2 a3 a4 a5 a6", &path,
-		  &path2);
+	decode_call(e, to, profile_syscall_name(e->nr), row ? row->args : "a1 a2 a3 a4 a5 a6",
+		    &path, &path2);
 }

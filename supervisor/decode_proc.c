@@ -85,7 +85,7 @@ void decode_exec(const struct event *e, const struct decode_target *to)
 	h = decode_human(to, STREAM_ALL, e, "proc.exec");
 	if (h)
 		human_exec(h, exe, argv);
-	stream_end(to->stream);
+	decode_end(to);
 	text_add_n(&path, exe.at, exe.len);
 	decode_look_up(e, to, "exec", &path);
 }
@@ -132,7 +132,7 @@ void decode_fork(const struct event *e, const struct decode_target *to)
 	if (h)
 		text_printf(h, "%s %u\n", is_thread ? "thread" : "process",
 			    (unsigned int)e->args[EVENT_ARG_FORK_TID]);
-	stream_end(to->stream);
+	decode_end(to);
 }
 
 void decode_exit(const struct event *e, const struct decode_target *to)
@@ -160,11 +160,11 @@ void decode_exit(const struct event *e, const struct decode_target *to)
 			    sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?",
 			    inside >= 0 ? " inside " : "",
 			    inside >= 0 ? profile_syscall_name(inside) : "");
-	stream_end(to->stream);
+	decode_end(to);
 }
 
 void decode_signal(const struct event *e, const struct decode_target *to,
-			const struct syscall_row *row)
+		   const struct syscall_row *row)
 {
 	struct text *t = decode_begin(e, to, row->kind);
 	/* tgkill and rt_tgsigqueueinfo name the thread second, the signal third */
@@ -187,7 +187,7 @@ void decode_signal(const struct event *e, const struct decode_target *to,
 		text_printf(h, "%s %d", row->name, (int)e->args[0]);
 	if (h)
 		decode_human_end(h, e);
-	stream_end(to->stream);
+	decode_end(to);
 }
 
 void decode_killed(const struct event *e, const struct decode_target *to)

@@ -184,6 +184,9 @@ static bool is_private(const struct explain_view *v, const char *path)
 	return false;
 }
 
+/* What would allow it is not there to be suggested. */
+static const char no_network[] = "nothing yet: this version has no network but loopback";
+
 static void set_path(struct denial *d, const char *layer, const char *rule, const char *why,
 		     const char *path)
 {
@@ -216,7 +219,7 @@ static bool explain_missing(const struct explain_view *v, const char *path, stru
 	if (strcmp(path, "/etc/resolv.conf") == 0) {
 		set_path(ret, "network", "network.mode",
 			 "the session has no network, so it has no name server", path);
-		text_add(&ret->suggest, "network.allow: [{\"host\": \"the one you need\"}]");
+		text_add(&ret->suggest, no_network);
 		return true;
 	}
 	hidden = policy_find_path(v->policy, POLICY_HIDE, path);
@@ -300,7 +303,6 @@ bool explain_address(const char *addr, uint16_t port, bool is_loopback, int erro
 		.why = "the session has no network but its own loopback",
 	};
 	text_printf(&ret->subject, strchr(addr, ':') ? "[%s]:%u" : "%s:%u", addr, port);
-	text_printf(&ret->suggest, "network.allow: [{\"cidr\": \"%s/%d\", \"ports\": [%u]}]", addr,
-		    strchr(addr, ':') ? 128 : 32, port);
+	text_add(&ret->suggest, no_network);
 	return true;
 }

@@ -182,9 +182,8 @@ static bool any_matches(const char *const *globs, uint32_t count, const char *li
 	return false;
 }
 
-static bool passes(const struct feed *f, const char *line, size_t n)
+bool feed_passes(const struct feed_filter *w, const char *line, size_t n)
 {
-	const struct feed_filter *w = &f->filter;
 	bool hit = w->call_count == 0;
 	const char *at;
 
@@ -223,18 +222,23 @@ static void add_lost(const struct feed *f, uint64_t from, uint64_t to, const cha
 /* One line of the log. */
 static void take_line(struct feed *f, const char *line, size_t n, struct text *out)
 {
+	static const char told[] = ",\"session\":";
 	uint64_t seq;
+	bool is_told;
+	char *end;
 
 	if (n < 8 || strncmp(line, "{\"seq\":", 7) != 0)
 		return; /* cut by a crash */
-	seq = strtoull(line + 7, NULL, 10);
+	seq = strtoull(line + 7, &end, 10);
 	if (seq < f->next_seq)
 		return;
-	if (f->next_seq > 0 && seq > f->next_seq)
+	/* what is not in the log says so there, in front of the next that is: it has no time */
+	is_told = strncmp(end, told, sizeof(told) - 1) == 0;
+	if (f->next_seq > 0 && seq > f->next_seq && !is_told)
 		add_lost(f, f->next_seq, seq - 1,
 			 "the reader was too slow; from_seq brings it back", out);
-	f->next_seq = seq + 1;
-	if (passes(f, line, n))
+	f->next_seq = is_told ? seq : seq + 1;
+	if (feed_passes(&f->filter, line, n))
 		add_event(f, line, n, out);
 }
 

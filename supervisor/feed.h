@@ -30,6 +30,9 @@ struct feed_filter {
 	uint32_t path_count;
 };
 
+/* Whether a line of a log, without its newline, is one of those. */
+bool feed_passes(const struct feed_filter *w, const char *line, size_t n);
+
 /* Begins with event `from_seq`, or with 0 at the end of the log. Gives the number
  * of the subscription. 0 or -errno. */
 int feed_add(struct connection *c, struct session *s, const struct feed_filter *filter,

@@ -251,8 +251,36 @@ int command_deny(char **argv)
 
 int command_trace(char **argv)
 {
-	return say(argv, "trace CALL SET   (%file,openat,!stat, all, none)", "call.trace", "trace",
-		   true, "is traced so");
+	static const char usage[] = "trace CALL SET";
+	static const char more[] =
+		"What a running call is traced with, from now on: it replaces what there was. The\n"
+		"system calls are told whole, as events (`glovebox events --follow`, or -v of its run).\n"
+		"SET is a list in strace's words: %file,openat,!stat, all, none.\n\n";
+	struct options opt = { 0 };
+	AUTO_TEXT params = { 0 };
+	AUTO_TEXT why = { 0 };
+	cJSON *result = NULL;
+	char **rest;
+	int r;
+
+	if (options_parse(plain_rows, argv, false, &opt, &rest, &why) < 0)
+		return command_fail(EXIT_USAGE, "%s", why.at);
+	if (opt.help) {
+		(void)printf("usage: glovebox %s\n\n%s", usage, more);
+		return EXIT_DONE;
+	}
+	if (!rest[0] || !rest[1] || rest[2])
+		return command_fail(EXIT_USAGE, "usage: glovebox %s", usage);
+	client_add_member(&params, "id", rest[0]);
+	client_add_member(&params, "trace", rest[1]);
+	r = client_ask(rest[0], "call.trace", params.at, &result, &why);
+	if (r == 0)
+		(void)printf(
+			"%s: %.0f system calls are traced now\n", client_text_of(result, "call"),
+			cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(result, "syscalls")));
+	cJSON_Delete(result);
+	return r == 0 ? EXIT_DONE
+		      : command_fail(client_status(r), "%s", why.at ? why.at : strerror(-r));
 }
 
 int command_steer(char **argv)

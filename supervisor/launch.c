@@ -323,6 +323,7 @@ static int watch(struct call *c)
 		.to = { .stream = s->stream,
 			.call = call_who(c),
 			.tally = c->tally,
+			.log_bytes = s->policy->log_bytes ? s->policy->log_bytes : POLICY_LOG_BYTES,
 			.view = &s->view,
 			.influence = &s->influence },
 		.trace = &c->trace,

@@ -26,10 +26,14 @@
 #define REPORT_MAX (64u << 20)
 /* Calls of a session that are asked for. */
 #define CALLS_MAX 10000u
+/* Addresses that are named: more are no help to a reader. */
+#define ADDRESSES_MAX 20
 
 struct learned {
 	uint64_t counts[WATCH_SYSCALLS], denied[WATCH_SYSCALLS];
+	uint64_t refused[WATCH_SYSCALLS]; /* of counts: they returned what a filter answers */
 	cJSON *read; /* array of paths */
+	cJSON *reached; /* array of addresses that were refused, with their ports */
 	unsigned int reports;
 	char first[64], last[64]; /* names of calls, for the head */
 };
@@ -46,57 +50,92 @@ static double number_of(const cJSON *json, const char *key)
 	return cJSON_IsNumber(v) && v->valuedouble > 0 ? v->valuedouble : 0;
 }
 
-static void add_path(struct learned *l, const char *path)
+static void add_word(cJSON *list, const char *word)
 {
 	const cJSON *v;
 
-	cJSON_ArrayForEach (v, l->read)
-		if (strcmp(v->valuestring, path) == 0)
+	cJSON_ArrayForEach (v, list)
+		if (strcmp(v->valuestring, word) == 0)
 			return;
-	cJSON_AddItemToArray(l->read, cJSON_CreateString(path));
+	cJSON_AddItemToArray(list, cJSON_CreateString(word));
 }
 
-static int add_report(struct learned *l, const char *text, size_t size, const char *name,
-		      struct text *why)
+static const cJSON *member(const cJSON *json, const char *key)
 {
-	cJSON *json = cJSON_ParseWithLength(text, size);
-	const cJSON *counts = cJSON_GetObjectItemCaseSensitive(
-		cJSON_GetObjectItemCaseSensitive(json, "syscalls"), "counts");
-	const cJSON *denials = cJSON_GetObjectItemCaseSensitive(json, "denials");
-	const cJSON *v;
-	int r = 0;
+	return cJSON_GetObjectItemCaseSensitive(json, key);
+}
 
-	if (!cJSON_IsObject(json) || !cJSON_GetObjectItemCaseSensitive(json, "outcome")) {
+/* What was counted, what of it was refused as we know, and what may have been. */
+static void add_counts(struct learned *l, const cJSON *syscalls)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, member(syscalls, "counts")) {
+		int nr = profile_syscall_number(v->string);
+		double eperm = number_of(member(member(syscalls, "errors"), v->string), "EPERM");
+		double enosys = number_of(member(member(syscalls, "errors"), v->string), "ENOSYS");
+
+		if (nr < 0 || nr >= WATCH_SYSCALLS || !cJSON_IsNumber(v))
+			continue;
+		l->counts[nr] += (uint64_t)v->valuedouble;
+		/* where errors are missing, none of it is known to have worked */
+		l->refused[nr] += number_of(syscalls, "errors_missed") > 0
+					  ? (uint64_t)v->valuedouble
+					  : (uint64_t)(eperm + enosys);
+	}
+	cJSON_ArrayForEach (v, member(syscalls, "denied")) {
+		int nr = profile_syscall_number(v->string);
+
+		if (nr >= 0 && nr < WATCH_SYSCALLS && cJSON_IsNumber(v))
+			l->denied[nr] += (uint64_t)v->valuedouble;
+	}
+}
+
+static void add_denials(struct learned *l, const cJSON *denials)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, denials) {
+		const char *rule = client_text_of(v, "rule");
+		const char *subject = client_text_of(v, "subject");
+
+		if (strcmp(rule, "files.read") == 0 && subject[0] == '/' &&
+		    strstr(client_text_of(v, "suggest"), "files.read: ["))
+			add_word(l->read, subject);
+		else if (strncmp(rule, "network", 7) == 0 && subject[0])
+			add_word(l->reached, subject);
+	}
+}
+
+static int check_report(const cJSON *json, const char *name, struct text *why)
+{
+	if (!cJSON_IsObject(json) || !member(json, "outcome")) {
 		text_printf(why, "%s is no report (--report FILE writes one)", name);
-		r = -EINVAL;
-	} else if (!cJSON_IsObject(counts)) {
+		return -EINVAL;
+	}
+	if (!cJSON_IsObject(member(member(json, "syscalls"), "counts"))) {
 		text_printf(
 			why,
 			"%s: nobody counted its system calls (see its \"protection\"): run it where "
 			"eBPF watches",
 			name);
-		r = -EINVAL;
+		return -EINVAL;
 	}
-	if (r < 0)
-		counts = denials = NULL;
-	cJSON_ArrayForEach (v, counts) {
-		int nr = profile_syscall_number(v->string);
+	return 0;
+}
 
-		if (nr >= 0 && nr < WATCH_SYSCALLS && cJSON_IsNumber(v))
-			l->counts[nr] += (uint64_t)v->valuedouble;
-	}
-	cJSON_ArrayForEach (v, denials) {
-		const char *layer = client_text_of(v, "layer"), *rule = client_text_of(v, "rule");
-		int nr = profile_syscall_number(client_text_of(v, "syscall"));
+/* `text` ends with a NUL, and is changed: the parser knows no lone surrogates. */
+static int add_report(struct learned *l, char *text, const char *name, struct text *why)
+{
+	cJSON *json;
+	int r;
 
-		if (strcmp(layer, "seccomp") == 0 && nr >= 0 && nr < WATCH_SYSCALLS)
-			l->denied[nr] += (uint64_t)number_of(v, "count");
-		else if (strcmp(rule, "files.read") == 0 &&
-			 client_text_of(v, "subject")[0] == '/' &&
-			 strstr(client_text_of(v, "suggest"), "files.read: ["))
-			add_path(l, client_text_of(v, "subject"));
-	}
+	text_replace_lone(text);
+	json = cJSON_Parse(text);
+	r = check_report(json, name, why);
 	if (r == 0) {
+		add_counts(l, member(json, "syscalls"));
+		add_denials(l, member(json, "denials"));
 		(void)snprintf(l->last, sizeof(l->last), "%.40s.%.0f",
 			       client_text_of(json, "session"), number_of(json, "call"));
 		if (l->reports++ == 0)
@@ -109,7 +148,7 @@ static int add_report(struct learned *l, const char *text, size_t size, const ch
 static int add_file(struct learned *l, int dir, const char *path, struct text *why)
 {
 	AUTO_FD fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
-	AUTO_MEM char *text = fd >= 0 ? malloc(REPORT_MAX) : NULL;
+	AUTO_MEM char *text = fd >= 0 ? malloc(REPORT_MAX + 1) : NULL;
 	ssize_t n = text ? io_read_full(fd, text, REPORT_MAX) : -1;
 
 	if (fd < 0)
@@ -118,7 +157,8 @@ static int add_file(struct learned *l, int dir, const char *path, struct text *w
 		text_printf(why, "%s cannot be read", path);
 		return -EINVAL;
 	}
-	return add_report(l, text, (size_t)n, path, why);
+	text[n] = '\0';
+	return add_report(l, text, path, why);
 }
 
 /* Of a session: those that are kept, or that its supervisor gives. */
@@ -157,7 +197,7 @@ static int add_asked(struct learned *l, struct client *c, const char *name, stru
 		/* the last number is the first that there is no report of */
 		if (client_exchange(c, "call.report", params.at, -1, &result, &none) < 0)
 			break;
-		r = add_report(l, result, strlen(result), id.at, why);
+		r = add_report(l, result, id.at, why);
 	}
 	return r;
 }
@@ -187,11 +227,19 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* What the default refuses is never granted for having been tried: denials may be missing,
+ * the counts are not. */
 static bool is_used(const struct learned *l, int nr)
 {
+	const struct profile *p;
+	bool sometimes = false;
+	int fd;
+
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
 		if (nr == profile_syscall_number(always[i]))
 			return true;
+	if (profile_default(&p, &fd) == 0 && profile_verdict(p, nr, &sometimes) && !sometimes)
+		return l->counts[nr] > l->refused[nr];
 	return l->counts[nr] > l->denied[nr];
 }
 
@@ -209,15 +257,31 @@ static void print_names(const char **names, size_t count, const char *indent)
 	}
 }
 
+/* A version with networks by name will take them; this one has none. */
+static void print_addresses(const cJSON *list)
+{
+	const cJSON *v;
+	int n = 0;
+
+	cJSON_ArrayForEach (v, list)
+		if (n++ < ADDRESSES_MAX)
+			(void)printf("// denied, and left out: the address %s\n", v->valuestring);
+	if (n > ADDRESSES_MAX)
+		(void)printf("// denied, and left out: %d addresses more\n", n - ADDRESSES_MAX);
+}
+
 static void print(const struct learned *l)
 {
 	const char *names[WATCH_SYSCALLS];
 	size_t count = 0;
 	const cJSON *v;
 
-	(void)printf("// learned from %u calls (%s to %s): what was observed, and no more\n{\n"
-		     "  \"extends\": \"default\",\n",
-		     l->reports, l->first, l->last);
+	(void)printf(
+		"// learned from %u call%s (%s%s%s): what was observed, and no more. A call that\n"
+		"// does something else may need other system calls: learn from all that it does.\n{\n"
+		"  \"extends\": \"default\",\n",
+		l->reports, l->reports == 1 ? "" : "s", l->first, l->reports == 1 ? "" : " to ",
+		l->reports == 1 ? "" : l->last);
 	if (cJSON_GetArraySize(l->read) > 0) {
 		const char **paths = calloc((size_t)cJSON_GetArraySize(l->read), sizeof(*paths));
 
@@ -238,9 +302,10 @@ static void print(const struct learned *l)
 	print_names(names, count, "          ");
 	(void)puts("        ]\n      }]\n    }\n  }\n}");
 	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
-		if (l->denied[nr] > 0 && !is_used(l, nr))
+		if (l->counts[nr] > 0 && !is_used(l, nr))
 			(void)printf("// denied, and left out: %s (%llu)\n",
-				     profile_syscall_name(nr), (unsigned long long)l->denied[nr]);
+				     profile_syscall_name(nr), (unsigned long long)l->counts[nr]);
+	print_addresses(l->reached);
 }
 
 int learn_policy(char **words)
@@ -256,6 +321,7 @@ int learn_policy(char **words)
 	if (!l)
 		return command_fail(EXIT_FAILED, "out of memory");
 	l->read = cJSON_CreateArray();
+	l->reached = cJSON_CreateArray();
 	for (size_t i = 0; r == 0 && words[i]; i++)
 		r = add_one(l, words[i], &why);
 	if (r == 0 && l->reports == 0) {
@@ -265,6 +331,7 @@ int learn_policy(char **words)
 	if (r == 0)
 		print(l);
 	cJSON_Delete(l->read);
+	cJSON_Delete(l->reached);
 	free(l);
 	return r < 0 ? command_fail(r == -ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "%s",
 				    why.at ? why.at : strerror(-r))

@@ -24,6 +24,20 @@
 #define OUTPUT_READ_MAX (1u << 20) /* of one call.output */
 #define TEXT_MAX (1u << 20) /* of one call.wait, in words for a model */
 
+/* Of a session that runs one call, that one is meant. */
+static struct call *only_living(const struct session *s)
+{
+	struct call *found = NULL;
+
+	for (uint32_t i = 0; i < s->call_count; i++)
+		if (call_is_living(s->calls[i])) {
+			if (found)
+				return NULL;
+			found = s->calls[i];
+		}
+	return found;
+}
+
 /* Sends only to calls in a state where the method is legal. */
 static struct call *find_living(struct asked *q)
 {
@@ -33,15 +47,19 @@ static struct call *find_living(struct asked *q)
 
 	if (!server_find(q, "id", &s, &c, &number))
 		return NULL;
-	if (!c || verb_check(q->verb, q->role, c->state) < 0) {
-		server_error(q, number ? RPC_WRONG_STATE : RPC_INVALID_PARAMS, "%s%s",
-			     number ? "the call is " : "\"id\" must be a call, like s-4f7k2m9q1c.3",
-			     !number ? ""
-			     : c     ? call_state_names[c->state]
-				     : "done");
-		return NULL;
-	}
-	return c;
+	if (number == 0)
+		c = only_living(s);
+	if (c && verb_check(q->verb, q->role, c->state) == 0)
+		return c;
+	if (number == 0)
+		server_error(q, RPC_INVALID_PARAMS,
+			     "\"id\" must be a call, like s-4f7k2m9q1c.3: %s",
+			     c ? "the one that runs is in another state"
+			       : "not exactly one of this session runs");
+	else
+		server_error(q, RPC_WRONG_STATE, "the call is %s",
+			     c ? call_state_names[c->state] : "done");
+	return NULL;
 }
 
 /* --- start ------------------------------------------------------------------ */
@@ -569,13 +587,18 @@ void method_call_trace(struct asked *q)
 	c = find_living(q);
 	if (!c)
 		return;
-	if (trace_parse(p.trace, &set, &why) < 0)
+	if (trace_parse(p.trace, &set, &why) < 0) {
 		server_error(q, RPC_INVALID_PARAMS, "\"trace\": %s", why.at ? why.at : "invalid");
-	else if (call_trace(c, &set, p.trace, q->name) < 0)
+	} else if (call_trace(c, &set, p.trace, q->name) < 0) {
 		server_error(q, RPC_WRONG_STATE, "no eBPF program watches this call: %s",
 			     c->session->unwatched_why);
-	else
-		server_result(q, "{}");
+	} else {
+		char text[96];
+
+		(void)snprintf(text, sizeof(text), "{\"call\":\"%s.%u\",\"syscalls\":%u}",
+			       c->session->id, c->number, trace_count(&set));
+		server_result(q, text);
+	}
 }
 
 static int signal_number(const char *name)

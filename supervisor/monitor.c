@@ -113,8 +113,6 @@ static void take_record(struct monitor *m, struct watched *w, const struct event
 		burst_begin(w, e);
 		return;
 	}
-	if (syscalls_is_rename(e))
-		burst_end_paths(m, w);
 	if (e->kind == EVENT_EXIT) {
 		burst_end_process(m, w, e->host_pid);
 		activity_end_process(m, w, e->host_pid);
@@ -179,6 +177,7 @@ static void tell_losses(struct monitor *m)
 	for (uint32_t i = 0; i < WATCH_SLOTS; i++) {
 		struct watched *w = &m->slots[i];
 		struct text *t, *h;
+		const char *why;
 		uint64_t now;
 
 		if (!watched_is_live(w))
@@ -186,20 +185,22 @@ static void tell_losses(struct monitor *m)
 		now = dropped(m, i);
 		if (now == w->told_lost)
 			continue;
+		why = m->stats[i].why[EVENT_LOSS_FULL] > 0 ? "ring full"
+							   : "the call's share of the ring is full";
 		t = stream_begin(w->to.stream, "lost", &w->to.call, 0);
 		text_printf(t,
 			    ",\"count\":%llu,\"total\":%llu,\"before_kernel_seq\":%llu,"
 			    "\"why\":\"%s\"",
 			    (unsigned long long)(now - w->told_lost), (unsigned long long)now,
 			    (unsigned long long)__atomic_load_n(&m->stats[i].seq, __ATOMIC_ACQUIRE),
-			    m->stats[i].why[EVENT_LOSS_FULL] > 0
-				    ? "ring full"
-				    : "the call's share of the ring is full");
+			    why);
 		add_lost_classes(m, i, t);
 		h = stream_human(w->to.stream, STREAM_ALL);
 		if (h)
-			text_printf(h, "glovebox: lost          %llu events: ring full\n",
-				    (unsigned long long)(now - w->told_lost));
+			text_printf(
+				h,
+				"glovebox: lost          %llu events: %s; --lossless loses none\n",
+				(unsigned long long)(now - w->told_lost), why);
 		stream_end(w->to.stream);
 		w->told_lost = now;
 	}

@@ -100,10 +100,6 @@ void burst_begin(struct watched *w, const struct event *e);
 /* A process is gone: what it wrote is told. */
 void burst_end_process(struct monitor *m, struct watched *w, uint32_t host_pid);
 
-/* Something was renamed, and with it maybe a directory above what is written: what was
- * written until now is told, and what follows has its path asked for again. */
-void burst_end_paths(struct monitor *m, struct watched *w);
-
 /* Those that are quiet are told, and their places given back in time. */
 void burst_look(struct monitor *m);
 

@@ -27,6 +27,7 @@ static const struct {
 	{ "file", LIMIT_SIZE, offsetof(struct policy, limits.file_bytes), 1, 1ull << 60, "1G" },
 	{ "output", LIMIT_SIZE, offsetof(struct policy, output_bytes), 1, 1ull << 60, "16M" },
 	{ "output_rate", LIMIT_SIZE, offsetof(struct policy, output_rate), 1, 1ull << 60, "8M" },
+	{ "log", LIMIT_SIZE, offsetof(struct policy, log_bytes), 65536, 1ull << 60, "1G" },
 	{ "disk", LIMIT_SIZE, offsetof(struct policy, disk_bytes), 65536, 1ull << 60, "2G" },
 	{ "files", LIMIT_COUNT, offsetof(struct policy, disk_files), 16, UINT32_MAX, "500000" },
 	{ "pids", LIMIT_COUNT, offsetof(struct policy, limits.pids), 1, SB_PIDS_MAX, "256" },

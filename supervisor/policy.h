@@ -64,11 +64,16 @@ enum policy_commit {
 /* Words of watch.trace: all names there are would be five times that; %file is one word. */
 #define POLICY_TRACE_MAX 1024
 
+/* Two million events, or four: what a flood of ten minutes would write is a hundred times
+ * more. */
+#define POLICY_LOG_BYTES (1ull << 30)
+
 struct policy {
 	struct sb_limits limits;
 	uint64_t wall_ns;
 	uint64_t cpu_ns;
 	uint64_t output_bytes;
+	uint64_t log_bytes; /* of a call's own events in the session's log; 0: POLICY_LOG_BYTES */
 	uint64_t output_rate; /* bytes in a second, 0: none */
 	uint64_t disk_bytes; /* of all layers of the session; looked at, see disk.h */
 	uint32_t disk_files; /* names in them */

@@ -133,6 +133,11 @@ static uint64_t most_of_rate(const struct policy *p)
 	return p->output_rate ? p->output_rate : UINT64_MAX;
 }
 
+static uint64_t most_of_log(const struct policy *p)
+{
+	return p->log_bytes ? p->log_bytes : POLICY_LOG_BYTES;
+}
+
 static bool is_lower(const struct policy *a, const struct policy *b)
 {
 	const struct sb_limits *x = &a->limits, *y = &b->limits;
@@ -140,8 +145,8 @@ static bool is_lower(const struct policy *a, const struct policy *b)
 	return a->wall_ns <= b->wall_ns && a->cpu_ns <= b->cpu_ns &&
 	       a->output_bytes <= b->output_bytes && a->disk_bytes <= b->disk_bytes &&
 	       a->disk_files <= b->disk_files && most_of_rate(a) <= most_of_rate(b) &&
-	       x->memory_bytes <= y->memory_bytes && x->tmp_bytes <= y->tmp_bytes &&
-	       x->pids <= y->pids && x->cpu_milli <= y->cpu_milli &&
+	       most_of_log(a) <= most_of_log(b) && x->memory_bytes <= y->memory_bytes &&
+	       x->tmp_bytes <= y->tmp_bytes && x->pids <= y->pids && x->cpu_milli <= y->cpu_milli &&
 	       x->open_files <= y->open_files && most_of_file(a) <= most_of_file(b);
 }
 

@@ -85,6 +85,8 @@ void policy_add_json(const struct policy *p, struct text *out)
 		l->open_files);
 	text_printf(out, ",\"disk\":\"%llu\",\"files\":%u", (unsigned long long)p->disk_bytes,
 		    p->disk_files);
+	if (p->log_bytes > 0)
+		text_printf(out, ",\"log\":\"%llu\"", (unsigned long long)p->log_bytes);
 	if (p->output_rate > 0)
 		text_printf(out, ",\"output_rate\":\"%llu\"", (unsigned long long)p->output_rate);
 	if (l->file_bytes > 0)

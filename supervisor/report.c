@@ -52,6 +52,33 @@ static void add_outcome(const struct call *c, struct text *t)
 		add_string(t, "by", c->by);
 }
 
+static void add_errors(const struct monitor_totals *m, struct text *t)
+{
+	bool first = true;
+
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++) {
+		bool open = false;
+
+		for (uint32_t i = 0; i < m->error_count; i++) {
+			const char *name;
+
+			if (m->errors[i].nr != nr)
+				continue;
+			name = profile_error_name(m->errors[i].error);
+			if (!open)
+				text_printf(t, "%s\"%s\":{", first ? "" : ",",
+					    profile_syscall_name(nr));
+			text_printf(t, open ? ",\"%s%.0u\":%llu" : "\"%s%.0u\":%llu",
+				    name ? name : "errno ", name ? 0u : m->errors[i].error,
+				    (unsigned long long)m->errors[i].count);
+			open = true;
+			first = false;
+		}
+		if (open)
+			text_add(t, "}");
+	}
+}
+
 static void add_syscalls(const struct call *c, struct text *t)
 {
 	const struct monitor_totals *m = &c->totals;
@@ -74,27 +101,15 @@ static void add_syscalls(const struct call *c, struct text *t)
 		first = false;
 	}
 	text_add(t, "},\"errors\":{");
+	add_errors(m, t);
+	text_add(t, "},\"denied\":{");
 	first = true;
 	for (int nr = 0; nr < WATCH_SYSCALLS; nr++) {
-		bool open = false;
-
-		for (uint32_t i = 0; i < m->error_count; i++) {
-			const char *name;
-
-			if (m->errors[i].nr != nr)
-				continue;
-			name = profile_error_name(m->errors[i].error);
-			if (!open)
-				text_printf(t, "%s\"%s\":{", first ? "" : ",",
-					    profile_syscall_name(nr));
-			text_printf(t, open ? ",\"%s%.0u\":%llu" : "\"%s%.0u\":%llu",
-				    name ? name : "errno ", name ? 0u : m->errors[i].error,
-				    (unsigned long long)m->errors[i].count);
-			open = true;
-			first = false;
-		}
-		if (open)
-			text_add(t, "}");
+		if (c->tally->denied_of[nr] == 0)
+			continue;
+		text_printf(t, "%s\"%s\":%u", first ? "" : ",", profile_syscall_name(nr),
+			    c->tally->denied_of[nr]);
+		first = false;
 	}
 	text_add(t, "}");
 	if (m->errors_missed > 0)
@@ -306,6 +321,8 @@ static void add_watching(const struct call *c, const struct changes *changes, st
 		text_printf(t, ",\"lost_full\":%llu,\"lost_quota\":%llu",
 			    (unsigned long long)m->lost_why[EVENT_LOSS_FULL],
 			    (unsigned long long)m->lost_why[EVENT_LOSS_QUOTA]);
+	if (c->tally->not_logged > 0)
+		text_printf(t, ",\"not_logged\":%llu", (unsigned long long)c->tally->not_logged);
 	if (c->brake.count > 0)
 		text_printf(t, ",\"brakes\":%llu,\"braked_ns\":%llu",
 			    (unsigned long long)c->brake.count,

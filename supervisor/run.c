@@ -66,7 +66,7 @@ static const struct option_row rows[] = {
 	{ 0, "at", OPTION_TEXT, offsetof(struct options, at), "PATH",
 	  "where it is shown inside (default: its own path)" },
 	{ 'l', "limit", OPTION_LIST, offsetof(struct options, limits), "NAME=VALUE",
-	  "wall cpu cpus memory pids open_files output output_rate tmp file disk files" },
+	  "wall cpu cpus memory pids open_files output output_rate log tmp file disk files" },
 	{ 'e', "env", OPTION_LIST, offsetof(struct options, env), "NAME[=VALUE]",
 	  "pass or set an environment variable" },
 	{ 0, "root", OPTION_BOOL, offsetof(struct options, as_root), NULL,
@@ -599,6 +599,12 @@ static int run_call(struct run *r, struct text *why)
 		(void)command_fail(0, "warning: %s: %s",
 				   r->session.notify ? "not all is watched" : "nothing is watched",
 				   r->host.unwatched_why);
+	/* what was asked for by name is said also to who wants to hear nothing */
+	if (!r->monitor &&
+	    (r->policy.trace[0] || r->policy.is_lossless || r->policy.hashes || r->policy.compares))
+		(void)command_fail(0,
+				   "warning: tracing, lossless, watch.hash and watch.compare need "
+				   "eBPF: nothing of it is done here");
 	if (r->host.ungrouped_why[0] && !r->opt.quiet)
 		(void)command_fail(0,
 				   "warning: a pause is a stop (best effort), and memory is only "

@@ -152,10 +152,17 @@ static void tell_dropped(struct stream *s, struct stream_sink *sink)
 	else
 		text_printf(&sink->waiting,
 			    "{\"seq\":%llu,\"session\":\"%s\",\"kind\":\"lost\","
-			    "\"count\":%llu,\"why\":\"the reader of this stream was too slow\"}\n",
+			    "\"count\":%llu,\"why\":\"%s\"}\n",
 			    (unsigned long long)s->seq, s->session,
-			    (unsigned long long)sink->dropped);
+			    (unsigned long long)sink->dropped, sink->why);
 	sink->dropped = 0;
+}
+
+static void drop_line(struct stream_sink *sink, const char *why)
+{
+	sink->dropped++;
+	sink->dropped_all++;
+	sink->why = why;
 }
 
 static void add_to_sink(struct stream *s, struct stream_sink *sink, const struct text *line)
@@ -165,8 +172,7 @@ static void add_to_sink(struct stream *s, struct stream_sink *sink, const struct
 	if (sink->waiting.len + line->len > STREAM_WAIT_MAX) {
 		drain(s, sink, 0);
 		if (sink->waiting.len + line->len > STREAM_WAIT_MAX) {
-			sink->dropped++;
-			sink->dropped_all++;
+			drop_line(sink, "the reader of this stream was too slow");
 			return;
 		}
 	}
@@ -241,14 +247,33 @@ struct text *stream_human(struct stream *s, enum stream_level least)
 	return s->level >= least && least > STREAM_QUIET ? &s->human : NULL;
 }
 
-void stream_end(struct stream *s)
+static void end(struct stream *s, bool is_logged)
 {
 	text_add(&s->line, "}\n");
 	if (!s->line.failed) {
 		add_to_sink(s, &s->sinks[STREAM_FILE], &s->line);
-		add_to_sink(s, &s->sinks[STREAM_LOG], &s->line);
+		if (is_logged)
+			add_to_sink(s, &s->sinks[STREAM_LOG], &s->line);
 	}
 	add_to_sink(s, &s->sinks[STREAM_STDERR], &s->human);
 	s->human.len = 0;
 	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void stream_end(struct stream *s)
+{
+	end(s, true);
+}
+
+bool stream_end_limited(struct stream *s, uint64_t *used, uint64_t most)
+{
+	/* with its last two bytes, which are not there yet */
+	bool is_logged = *used + s->line.len + 2 <= most;
+
+	if (is_logged)
+		*used += s->line.len + 2;
+	else if (s->sinks[STREAM_LOG].fd >= 0)
+		drop_line(&s->sinks[STREAM_LOG], "a call has written all that limits.log lets it");
+	end(s, is_logged);
+	return is_logged;
 }

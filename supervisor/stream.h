@@ -29,6 +29,7 @@ struct stream_sink {
 	int error; /* first -errno: why it was given up */
 	struct text waiting;
 	uint64_t dropped; /* lines, not told yet */
+	const char *why; /* they were; a constant */
 	uint64_t dropped_all;
 };
 
@@ -67,6 +68,11 @@ void stream_resume(struct stream *s);
 struct text *stream_begin(struct stream *s, const char *kind, const struct stream_call *call,
 			  uint64_t boot_ns);
 void stream_end(struct stream *s);
+
+/* The same of an event that a tool can make as many of as it likes: in the log there is room
+ * for `most` bytes of them, of which *used are taken. False: it is not in the log, and
+ * counted there. */
+bool stream_end_limited(struct stream *s, uint64_t *used, uint64_t most);
 
 /* The same, and a line for people. Call between begin and end. The text is made
  * safe by the caller. */

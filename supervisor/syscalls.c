@@ -83,14 +83,19 @@ static const struct syscall_row rows[] = {
 	  { WATCH_OPEN | WATCH_OPEN_HOW, FILE_CLASS, .dir = 1, .path = 2 },
 	  NULL },
 	{ "creat", "file.open", { WATCH_OPEN | WATCH_CREAT, FILE_CLASS, .path = 1 }, NULL },
-	{ "rename", "file.rename", { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2 }, NULL },
+	{ "rename",
+	  "file.rename",
+	  { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2, .more = WATCH_RENAMES },
+	  NULL },
 	{ "renameat",
 	  "file.rename",
-	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 },
+	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4,
+	    .more = WATCH_RENAMES },
 	  NULL },
 	{ "renameat2",
 	  "file.rename",
-	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4 },
+	  { WATCH_REPORT, FILE_CLASS, .dir = 1, .path = 2, .dir2 = 3, .path2 = 4,
+	    .more = WATCH_RENAMES },
 	  NULL },
 	{ "link", "file.link", { WATCH_REPORT, FILE_CLASS, .path = 1, .path2 = 2 }, NULL },
 	{ "linkat",
@@ -329,12 +334,4 @@ const struct syscall_row *syscalls_find(int nr)
 bool syscalls_returns(int nr)
 {
 	return nr != SYS_exit && nr != SYS_exit_group;
-}
-
-bool syscalls_is_rename(const struct event *e)
-{
-	const struct syscall_row *row = syscalls_find(e->nr);
-
-	return (e->kind == EVENT_SYSCALL || e->kind == EVENT_URING) && e->ret >= 0 && row &&
-	       strcmp(row->kind, "file.rename") == 0;
 }

@@ -32,9 +32,6 @@ bool syscalls_is_event(const struct syscall_row *row, const struct event *e);
 /* False of exit(2) and exit_group(2). */
 bool syscalls_returns(int nr);
 
-/* Whether it may have renamed a directory. */
-bool syscalls_is_rename(const struct event *e);
-
 /* The row of a number, or NULL when it is not a reported one. */
 const struct syscall_row *syscalls_find(int nr);
 

@@ -83,6 +83,8 @@ struct tally {
 	struct tally_denial *denials;
 	uint32_t denial_count, denials_cut;
 	uint64_t execs;
+	uint32_t denied_of[WATCH_SYSCALLS]; /* by seccomp, by number: of `denials` some are cut */
+	uint64_t logged_bytes, not_logged; /* of its events in the log; events that are not */
 	uint64_t max_rss_bytes; /* of one process */
 	uint32_t *process_cells; /* hash by id: index + 1 of the last entry */
 	uint32_t process_room;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,12 +33,27 @@ static const struct {
 	{ "clock", TRACE_CLOCK },
 };
 
+/* A word longer than any name and any class. */
+#define WORD_MAX 64
+
+/* Classes of few calls, as strace has them. */
+static const struct {
+	const char *name;
+	const char *calls; /* one after the other, each with a blank behind it */
+} lists[] = {
+	{ "stat", "stat " },
+	{ "lstat", "lstat " },
+	{ "fstat", "fstat newfstatat statx " },
+	{ "%stat", "stat lstat fstat newfstatat statx " },
+	{ "statfs", "statfs " },
+	{ "fstatfs", "fstatfs " },
+	{ "%statfs", "statfs fstatfs ustat " },
+	{ "pure", "getpid getppid gettid getuid geteuid getgid getegid getpgrp " },
+};
+
 static const struct trace_row rows[] = {
 #include "supervisor/trace_table.h"
 };
-
-/* A word longer than any name and any class. */
-#define WORD_MAX 64
 
 static const struct trace_row *by_number[WATCH_SYSCALLS];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
@@ -100,6 +116,21 @@ static bool put_class(struct trace_set *set, const char *name, bool on)
 	return class != 0;
 }
 
+static bool put_list(struct trace_set *set, const char *name, bool on)
+{
+	const char *calls = NULL;
+	char call[WORD_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		if (strcmp(lists[i].name, name) == 0)
+			calls = lists[i].calls;
+	for (const char *at = calls; at && *at; at = strchr(at, ' ') + 1) {
+		(void)snprintf(call, sizeof(call), "%.*s", (int)strcspn(at, " "), at);
+		put(set, profile_syscall_number(call), on);
+	}
+	return calls != NULL;
+}
+
 static void put_all(struct trace_set *set, bool on)
 {
 	memset(set, on ? 0xff : 0, sizeof(*set));
@@ -110,7 +141,7 @@ static bool put_word(struct trace_set *set, const char *word, bool on)
 	int nr;
 
 	if (word[0] == '%')
-		return put_class(set, word + 1, on);
+		return put_class(set, word + 1, on) || put_list(set, word + 1, on);
 	if (strcmp(word, "all") == 0 || strcmp(word, "none") == 0) {
 		put_all(set, (word[0] == 'a') == on);
 		return true;
@@ -118,36 +149,77 @@ static bool put_word(struct trace_set *set, const char *word, bool on)
 	nr = profile_syscall_number(word);
 	if (nr >= 0 && nr < WATCH_SYSCALLS)
 		put(set, nr, on);
-	return nr >= 0;
+	/* strace's older way to write a class */
+	return nr >= 0 || put_class(set, word, on);
+}
+
+/* A name that was meant, or NULL. */
+static const char *nearest(const char *word)
+{
+	const char *names[WATCH_SYSCALLS];
+	size_t count = 0;
+
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
+		names[count++] = profile_syscall_name(nr);
+	return text_nearest(word, names, count);
 }
 
 static void explain(const char *word, struct text *why)
 {
+	const char *meant = word[0] == '%' ? NULL : nearest(word);
+
 	text_add(why, "\"");
 	text_add_safe(why, word, strlen(word));
-	text_add(why, "\" is no system call and no class: names are those of strace, classes ");
+	text_add(why, "\" is no system call and no class");
+	if (meant)
+		text_printf(why, "; did you mean %s?", meant);
+	text_add(why, " Names and classes are those of strace: ");
 	for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
 		text_printf(why, "%%%s, ", classes[i].name);
-	text_add(why, "and there are all, none, and !WORD for \"without\"");
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		text_printf(why, "%%%s, ", lists[i].name);
+	text_add(why, "all, none; !WORD leaves that word out");
+}
+
+/* The next word without the blanks around it. False: it is empty, or too long. */
+static bool take_word(const char *at, size_t n, char word[WORD_MAX])
+{
+	while (n > 0 && *at == ' ') {
+		at++;
+		n--;
+	}
+	while (n > 0 && at[n - 1] == ' ')
+		n--;
+	if (n == 0 || n >= WORD_MAX)
+		return false;
+	memcpy(word, at, n);
+	word[n] = '\0';
+	return true;
 }
 
 int trace_parse(const char *words, struct trace_set *ret, struct text *why)
 {
+	static const char prefix[] = "trace=";
 	struct trace_set set = { 0 };
 	bool is_first = true;
 
+	if (strncmp(words, prefix, sizeof(prefix) - 1) == 0)
+		words += sizeof(prefix) - 1;
 	for (const char *at = words;;) {
-		size_t n = strcspn(at, ",");
-		bool on = at[0] != '!';
+		size_t n;
+		bool on = at[strspn(at, " ")] != '!';
 		char word[WORD_MAX];
 
-		if (n - !on >= sizeof(word) || n == (size_t)!on) {
-			text_add(why, n == (size_t)!on ? "a word is missing between two commas"
-						       : "a word is longer than any name");
+		at += strspn(at, " ") * (size_t)!on + (size_t)!on;
+		n = strcspn(at, ",");
+		if (!take_word(at, n, word)) {
+			text_add(
+				why,
+				n >= WORD_MAX
+					? "a word is longer than any name"
+					: "a word is missing: it is a list like %file,openat,!stat");
 			return -EINVAL;
 		}
-		memcpy(word, at + !on, n - !on);
-		word[n - !on] = '\0';
 		/* what begins with a "without" is without it of all */
 		if (is_first && !on)
 			put_all(&set, true);
@@ -162,6 +234,16 @@ int trace_parse(const char *words, struct trace_set *ret, struct text *why)
 	}
 	*ret = set;
 	return 0;
+}
+
+unsigned int trace_count(const struct trace_set *set)
+{
+	unsigned int n = 0;
+
+	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
+		n += strncmp(profile_syscall_name(nr), "syscall_", 8) != 0 &&
+		     (set->bits[nr >> 6] >> (nr & 63) & 1);
+	return n;
 }
 
 bool trace_is_empty(const struct trace_set *set)

@@ -31,6 +31,9 @@ struct trace_row {
 /* Reads words into a set. 0, or -EINVAL with a sentence that names the wrong one. */
 int trace_parse(const char *words, struct trace_set *ret, struct text *why);
 
+/* How many of the calls there are. */
+unsigned int trace_count(const struct trace_set *set);
+
 bool trace_is_empty(const struct trace_set *set);
 
 /* The row of a number, or NULL: no name is known. */
