@@ -15,6 +15,7 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "getppid";
 	int fd = open(".", O_RDONLY | O_DIRECTORY);
+	pid_t pid = getpid();
 	long rounds = argc > 2 ? atol(argv[2]) : ROUNDS;
 	clockid_t clock = argc > 3 ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID;
 	struct timespec a, b;
@@ -23,6 +24,8 @@ int main(int argc, char **argv)
 	for (long i = 0; i < rounds; i++) {
 		if (what[0] == 'g')
 			(void)syscall(SYS_getppid);
+		else if (what[0] == 'k')
+			(void)syscall(SYS_kill, pid, 0);
 		else if (what[0] == 'f')
 			(void)fchmod(fd, 0755);
 		else
