@@ -33,7 +33,7 @@ static bool is_asked(int nr)
 		return true;
 	return row && strcmp(row->kind, "sys.call") != 0 &&
 	       (row->shape.flags & SYSCALLS_REPORTED & ~WATCH_PROBE) &&
-	       (!row->shape.more || strcmp(name, "bind") == 0);
+	       (!(row->shape.more & ~WATCH_RENAMES) || strcmp(name, "bind") == 0);
 }
 
 static size_t emit_front(struct sock_filter *f)

@@ -23,6 +23,10 @@ SCALE = float(os.environ.get("GLOVEBOX_TEST_SCALE", "1"))
 DEADLINE = 60 * SCALE
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: counts what is on the machine, so nothing else may run beside it")
+
+
 class Result:
     def __init__(self, done, report, events):
         self.code = done.returncode

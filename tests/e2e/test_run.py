@@ -280,6 +280,7 @@ def test_the_supervisor_has_no_capability_and_killing_it_kills_the_call(box):
     assert not list(box.run_dir.iterdir())
 
 
+@pytest.mark.alone
 def test_two_hundred_runs_leave_nothing(box):
     def count():
         fds = len(os.listdir("/proc/self/fd"))
