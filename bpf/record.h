@@ -85,11 +85,20 @@ __noinline int look_for_room(void)
 	return 0;
 }
 
+/* Two loops: each turn of one costs the verifier. */
+__noinline int look_some(void)
+{
+	for (__u32 i = 0; i < SLOW_TURNS_ROOT; i++)
+		if (look_for_room())
+			return 1;
+	return 0;
+}
+
 /* Its turn comes again when it has returned from the system call: by then it is frozen. */
 static __always_inline void slow_down(void)
 {
-	for (__u32 i = 0; i < SLOW_TURNS; i++)
-		if (look_for_room())
+	for (__u32 i = 0; i < SLOW_TURNS_ROOT; i++)
+		if (look_some())
 			break;
 }
 
@@ -337,8 +346,12 @@ __noinline int add_base(struct scratch *s, __s64 dir, __u32 span)
 	return 0;
 }
 
-static __always_inline __u64 arg(struct scratch *s, __u8 number)
+/* A function of its own: what it returns is any number to the verifier, which need not follow
+ * seven ways from each place that asks. */
+__noinline __u64 arg(struct scratch *s, __u8 number)
 {
+	if (!s)
+		return 0;
 	switch (number) {
 	case 1:
 		return s->e.args[0];
@@ -357,19 +370,23 @@ static __always_inline __u64 arg(struct scratch *s, __u8 number)
 	}
 }
 
-static __always_inline void add_lexical(struct scratch *s, __u8 path, __u8 dir, __u32 span)
+static __always_inline int add_lexical(struct scratch *s, __u8 path, __u8 dir, __u32 span)
 {
-	__u32 before = s->pos & (EVENT_DATA_MAX - 1);
+	__u32 before;
 
+	if (!s)
+		return 0;
+	before = s->pos & (EVENT_DATA_MAX - 1);
 	/* no name at all is none that could not be read: utimensat(2) means the fd */
 	if (!arg(s, path)) {
 		if (dir && (__s32)arg(s, dir) != AT_FDCWD)
 			add_fd_path(s, (__s32)arg(s, dir), span);
-		return;
+		return 0;
 	}
 	add_user_string(s, arg(s, path), span);
 	if (s->pos == before || s->e.data[before] != '/')
 		add_base(s, arg(s, dir), span + 1);
+	return 0;
 }
 
 /* Words of s->path that the verifier sees hashed in one go. */

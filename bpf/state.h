@@ -28,7 +28,7 @@
  * takes a millisecond, and a flood fills what is left in less. */
 #define SLOW_BYTES (RING_BYTES / 8 * 5)
 #define SLOW_LOOKS 64 /* in one function that is verified */
-#define SLOW_TURNS 256 /* of those, some 200 us: with preemption off, so no more */
+#define SLOW_TURNS_ROOT 16 /* 256 of those, some 200 us: with preemption off, so no more */
 /* What one call may have waiting, so that its flood is not another's loss. */
 #define QUOTA_CHEAP (RING_BYTES / 4)
 #define QUOTA_ANY (RING_BYTES / 2)

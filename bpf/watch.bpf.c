@@ -337,7 +337,7 @@ __noinline int send_syscall(struct watch_call *c, __u32 nr, long ret, const stru
  * each turn of one costs the verifier. */
 #define MMSG_SIZE 64
 #define MMSG_MAX 1024
-#define MMSG_TURN 32
+#define MMSG_TURN 8
 
 /* Of many messages each that has an address of its own is told. */
 __noinline int send_some(struct watch_call *c, __u32 nr, long ret, __u64 first)
