@@ -138,7 +138,7 @@ def test_who_reads_or_runs_what_another_call_wrote_is_told(daemon):
 
 def test_long_names_cost_what_they_are(daemon):
     """3,000 names of 2,000 bytes share the directories in them: none is cut."""
-    s = Session(daemon)
+    s = Session(daemon, policy_json={"watch": {"mode": "lossless"}})
     s.c.ask("events.subscribe", session=s.id, kinds=["influence", "call.report"])
     s.run("/usr/bin/python3", "-c", "import os\nfor k in range(8): os.mkdir('d' * 240); os.chdir('d' * 240)\nfor i in range(3000): os.close(os.open(f'f{i}', os.O_CREAT | os.O_WRONLY))")
     assert "influences_cut" not in s.c.ask("call.report", id=f"{s.id}.1")["events"]
