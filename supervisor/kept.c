@@ -59,8 +59,10 @@ int kept_print_report(const char *id, struct text *why)
 	fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0) {
 		r = -errno;
-		text_printf(why, "the session is kept, and has no report of a call %u: it has not ended, or never was",
-			    number);
+		text_printf(
+			why,
+			"the session is kept, and has no report of a call %u: it has not ended, or never was",
+			number);
 		return r;
 	}
 	do {
