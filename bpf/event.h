@@ -45,8 +45,9 @@ enum event_kind {
 	EVENT_FORK = 5, /* a process or a thread was made; told by its parent */
 	EVENT_WRITE = 6, /* the first write of a burst: struct watch_burst counts the others */
 	EVENT_PULSE = 7, /* the supervisor's own: the way from the kernel to it is open */
-	EVENT_URING = 8, /* asked of io_uring; what it returns is not known. As if it were `nr` */
-	EVENT_KIND_COUNT = 9,
+	EVENT_URING = 8, /* asked of io_uring, as if it were `nr` */
+	EVENT_URING_DONE = 9, /* what came of it, and the file that it was about */
+	EVENT_KIND_COUNT = 10,
 };
 
 /* What a record is about: cheapest to lose first. */
@@ -135,6 +136,8 @@ enum event_arg {
 	EVENT_ARG_WRITE_INODE = 3,
 	EVENT_ARG_WRITE_NAME = 4,
 	EVENT_ARG_WRITE_SLOT = 5,
+
+	EVENT_ARG_URING_REQUEST = 4, /* of both: the same number until it is done */
 
 	EVENT_ARG_PEER = 5, /* connect to a Unix socket: host pid of who listens, or 0 */
 };

@@ -235,8 +235,28 @@ struct io_cqe {
 };
 
 struct io_kiocb {
+	struct file *file;
 	__u8 opcode;
 	struct io_cqe cqe;
+	void *async_data;
+};
+
+struct io_uring_cqe {
+	int res;
+};
+
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+};
+
+/* What a request about a socket has copied for itself. */
+struct io_async_msghdr {
+	struct msghdr msg;
+};
+
+struct io_xattr {
+	struct filename *filename;
 };
 
 struct filename {
@@ -249,6 +269,7 @@ struct open_how {
 
 struct io_open {
 	int dfd;
+	__u32 file_slot;
 	struct filename *filename;
 	struct open_how how;
 };

@@ -165,6 +165,20 @@ struct {
 	__type(value, struct twice);
 } watch_twice SEC(".maps");
 
+/* What was asked of io_uring and is not done yet, by request. */
+struct asked {
+	__u64 generation;
+	__u32 nr;
+	__u32 opcode;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096); /* requests in flight; an older one's end is not told */
+	__type(key, __u64);
+	__type(value, struct asked);
+} watch_asked SEC(".maps");
+
 const volatile struct watch_shape watch_shapes[WATCH_SYSCALLS];
 
 struct watch_wish watch_wishes[WATCH_SLOTS];

@@ -2,15 +2,18 @@
 /*
  * bpf/uring.h - what is asked of io_uring, where the policy allows it.
  *
- * No system call of its own does it, and it may be done by a thread of the kernel's. It is
- * told when it is submitted, with the kernel's own copy of its names; what comes of it is
- * not waited for: the record is gone by then (io_uring frees the name before it completes).
+ * No system call of its own does it, and it may be done by a thread of the kernel's. When it
+ * is submitted its names are the kernel's own copy, and gone before it is done; when it is
+ * done its result is known, and its file is the one that was used, whatever the number meant
+ * (a number of a registered file is none of a descriptor). So there are two records, which
+ * user space joins. A request that asks for no answer when it succeeds has no second one.
  */
 #ifndef BPF_URING_H
 #define BPF_URING_H
 
 #include "bpf/process.h"
 #include "bpf/record.h"
+#include "bpf/write.h"
 
 /* linux/io_uring.h; and the system call that each is as if it were. */
 enum uring_op {
@@ -27,15 +30,22 @@ enum uring_op {
 	URING_RENAMEAT = 35,
 	URING_UNLINKAT = 36,
 	URING_MKDIRAT = 37,
+	URING_SPLICE = 30,
 	URING_SYMLINKAT = 38,
 	URING_LINKAT = 39,
+	URING_FSETXATTR = 41,
+	URING_SETXATTR = 42,
 	URING_SOCKET = 45,
+	URING_SEND_ZC = 47,
+	URING_SENDMSG_ZC = 48,
 	URING_FTRUNCATE = 55,
 	URING_BIND = 56,
 	URING_LISTEN = 57,
+	URING_WRITEV_FIXED = 61,
 };
 
 enum {
+	AS_WRITE = 1,
 	AS_SOCKET = 41,
 	AS_CONNECT = 42,
 	AS_ACCEPT = 43,
@@ -43,6 +53,8 @@ enum {
 	AS_BIND = 49,
 	AS_LISTEN = 50,
 	AS_FTRUNCATE = 77,
+	AS_SETXATTR = 188,
+	AS_FSETXATTR = 190,
 	AS_OPENAT = 257,
 	AS_MKDIRAT = 258,
 	AS_UNLINKAT = 263,
@@ -105,18 +117,37 @@ static __always_inline void fill_symlink(struct scratch *s, void *req)
 	add_kernel_name(s, chars_of(LOAD(l, oldpath)), AT_FDCWD, EVENT_SPAN_PATH2);
 }
 
-static __always_inline int fill_uring(struct scratch *s, void *req, __u8 opcode, int fd,
-				      __u32 session)
+/* An address that the request has a copy of; as sockets have it, not as struct kernel_addr. */
+static __always_inline void add_own_addr(struct scratch *s, struct io_kiocb *req)
 {
-	struct io_connect *connect;
-	struct io_ftrunc *ftrunc;
+	struct io_async_msghdr *copy = 0;
+	__u32 len;
+	void *name;
+
+	if (!bpf_core_type_exists(struct io_async_msghdr) ||
+	    !bpf_core_field_exists(copy->msg.msg_name))
+		return;
+	copy = as_type(LOAD(req, async_data), struct io_async_msghdr);
+	name = LOAD(copy, msg.msg_name);
+	len = LOAD(copy, msg.msg_namelen);
+	if (!name || len > 128)
+		return;
+	forget(len);
+	len &= 255;
+	if (len > 128 || bpf_probe_read_kernel(s->e.data, len, name))
+		return;
+	s->e.flags |= EVENT_F_ADDR;
+	s->pos = len;
+	s->e.len[EVENT_SPAN_PATH] = len;
+}
+
+static __always_inline int fill_names(struct scratch *s, void *req, __u8 opcode, __u32 session)
+{
 	struct io_unlink *unlink;
-	struct io_socket *socket;
+	struct io_xattr *xattr;
 	struct io_mkdir *mkdir;
 	struct io_open *open;
-	struct io_sync *sync;
 
-	s->e.args[0] = fd;
 	switch (opcode) {
 	case URING_OPENAT:
 	case URING_OPENAT2:
@@ -146,6 +177,21 @@ static __always_inline int fill_uring(struct scratch *s, void *req, __u8 opcode,
 	case URING_SYMLINKAT:
 		fill_symlink(s, req);
 		return AS_SYMLINKAT;
+	case URING_SETXATTR:
+		xattr = as_type(req, struct io_xattr);
+		add_kernel_name(s, chars_of(LOAD(xattr, filename)), AT_FDCWD, EVENT_SPAN_PATH);
+		return AS_SETXATTR;
+	default:
+		return -1;
+	}
+}
+
+static __always_inline int fill_socket(struct scratch *s, void *req, __u8 opcode)
+{
+	struct io_connect *connect;
+	struct io_socket *socket;
+
+	switch (opcode) {
 	case URING_CONNECT:
 		connect = as_type(req, struct io_connect);
 		s->e.flags |= EVENT_F_ADDR;
@@ -158,24 +204,11 @@ static __always_inline int fill_uring(struct scratch *s, void *req, __u8 opcode,
 		s->e.args[1] = LOAD(socket, type);
 		s->e.args[2] = LOAD(socket, protocol);
 		return AS_SOCKET;
-	case URING_FALLOCATE:
-		sync = as_type(req, struct io_sync);
-		s->e.args[1] = LOAD(sync, mode);
-		s->e.args[2] = LOAD(sync, off);
-		s->e.args[3] = LOAD(sync, len);
-		s->e.flags |= EVENT_F_KERNEL;
-		add_fd_path(s, fd, EVENT_SPAN_PATH);
-		return AS_FALLOCATE;
-	case URING_FTRUNCATE:
-		ftrunc = as_type(req, struct io_ftrunc);
-		/* since 6.9 */
-		if (bpf_core_type_exists(struct io_ftrunc))
-			s->e.args[1] = LOAD(ftrunc, len);
-		s->e.flags |= EVENT_F_KERNEL;
-		add_fd_path(s, fd, EVENT_SPAN_PATH);
-		return AS_FTRUNCATE;
 	case URING_SEND:
 	case URING_SENDMSG:
+	case URING_SEND_ZC:
+	case URING_SENDMSG_ZC:
+		add_own_addr(s, as_type(req, struct io_kiocb));
 		return AS_SENDMSG;
 	case URING_ACCEPT:
 		return AS_ACCEPT;
@@ -188,6 +221,47 @@ static __always_inline int fill_uring(struct scratch *s, void *req, __u8 opcode,
 	}
 }
 
+static __always_inline int fill_by_fd(struct scratch *s, void *req, __u8 opcode)
+{
+	struct io_ftrunc *ftrunc;
+	struct io_sync *sync;
+
+	switch (opcode) {
+	case URING_FALLOCATE:
+		sync = as_type(req, struct io_sync);
+		s->e.args[1] = LOAD(sync, mode);
+		s->e.args[2] = LOAD(sync, off);
+		s->e.args[3] = LOAD(sync, len);
+		return AS_FALLOCATE;
+	case URING_FTRUNCATE:
+		ftrunc = as_type(req, struct io_ftrunc);
+		/* since 6.9 */
+		if (bpf_core_type_exists(struct io_ftrunc))
+			s->e.args[1] = LOAD(ftrunc, len);
+		return AS_FTRUNCATE;
+	case URING_FSETXATTR:
+		return AS_FSETXATTR;
+	default:
+		return -1;
+	}
+}
+
+static __always_inline bool is_write_op(__u8 opcode)
+{
+	return opcode == URING_WRITE || opcode == URING_WRITE_FIXED || opcode == URING_WRITEV ||
+	       opcode == URING_WRITEV_FIXED || opcode == URING_SPLICE;
+}
+
+/* As which system call it is told; -1: it changes nothing. */
+static __always_inline int number_of_op(__u8 opcode, struct scratch *s, void *req, __u32 session)
+{
+	int nr = fill_names(s, req, opcode, session);
+
+	if (nr < 0)
+		nr = fill_socket(s, req, opcode);
+	return nr < 0 ? fill_by_fd(s, req, opcode) : nr;
+}
+
 static __always_inline bool is_told_op(__u8 opcode, void *req)
 {
 	struct io_open *open = as_type(req, struct io_open);
@@ -198,9 +272,95 @@ static __always_inline bool is_told_op(__u8 opcode, void *req)
 		return (flags & O_ACCMODE) || (flags & (O_CREAT | O_TRUNC));
 	}
 	return opcode == URING_CONNECT || opcode == URING_FALLOCATE || opcode == URING_ACCEPT ||
-	       opcode == URING_SENDMSG || opcode == URING_SEND ||
-	       (opcode >= URING_RENAMEAT && opcode <= URING_LINKAT) || opcode == URING_SOCKET ||
+	       opcode == URING_SENDMSG || opcode == URING_SEND || opcode == URING_SEND_ZC ||
+	       opcode == URING_SENDMSG_ZC || (opcode >= URING_RENAMEAT && opcode <= URING_LINKAT) ||
+	       opcode == URING_FSETXATTR || opcode == URING_SETXATTR || opcode == URING_SOCKET ||
 	       (opcode >= URING_FTRUNCATE && opcode <= URING_LISTEN);
+}
+
+/* Of which file a done request was, where that says more than it said when it was asked. */
+static __always_inline void fill_done(struct scratch *s, struct io_kiocb *req, __u32 opcode,
+				      int res)
+{
+	struct io_open *open = as_type((void *)req, struct io_open);
+	__u64 file = 0;
+
+	/* into a slot of the ring's own, its answer is no descriptor */
+	if (opcode == URING_OPENAT || opcode == URING_OPENAT2)
+		file = res > 0 && !LOAD(open, file_slot) ? file_of_fd(res) : 0;
+	else if (opcode == URING_FALLOCATE || opcode == URING_FTRUNCATE ||
+		 opcode == URING_FSETXATTR)
+		file = (__u64)LOAD(req, file);
+	if (!file)
+		return;
+	s->e.flags |= EVENT_F_KERNEL;
+	if (LOAD(FILE_AT(file), f_mode) & FMODE_CREATED)
+		s->e.flags |= EVENT_F_CREATED;
+	add_path(s, file + bpf_core_field_offset(struct file, f_path), EVENT_SPAN_PATH);
+}
+
+static __always_inline int submitted(struct io_kiocb *trusted)
+{
+	struct io_kiocb *req = as_type((void *)trusted, struct io_kiocb);
+	struct watch_call *c = find_call(CURRENT());
+	struct asked a = { .opcode = LOAD(req, opcode), .nr = AS_WRITE };
+	__u64 key = (__u64)trusted;
+	struct scratch *s;
+	int nr;
+
+	if (!c)
+		return 0;
+	a.generation = c->generation;
+	/* written is what it has written in the end */
+	if (is_write_op(a.opcode)) {
+		bpf_map_update_elem(&watch_asked, &key, &a, BPF_ANY);
+		return 0;
+	}
+	if (!is_told_op(a.opcode, trusted))
+		return 0;
+	s = begin(SCRATCH_URING, c, EVENT_URING);
+	if (!s)
+		return 0;
+	s->e.args[0] = LOAD(req, cqe.fd);
+	nr = number_of_op(a.opcode, s, trusted, c->session);
+	s->e.nr = nr;
+	s->e.args[EVENT_ARG_URING_REQUEST] = key;
+	a.nr = nr;
+	bpf_map_update_elem(&watch_asked, &key, &a, BPF_ANY);
+	finish(s, c->flags, nr == AS_CONNECT ? EVENT_CLASS_DENIED : EVENT_CLASS_FILE, false);
+	return 0;
+}
+
+static __always_inline int done(void *request, int res)
+{
+	struct io_kiocb *req = as_type(request, struct io_kiocb);
+	__u64 key = (__u64)request;
+	struct asked *known = bpf_map_lookup_elem(&watch_asked, &key), a;
+	struct watch_call *c;
+	struct scratch *s;
+
+	if (!known)
+		return 0;
+	a = *known;
+	bpf_map_delete_elem(&watch_asked, &key);
+	/* it may be done by whoever is there; then it is told as it was asked */
+	c = find_call(CURRENT());
+	if (!c || c->generation != a.generation)
+		return 0;
+	if (is_write_op(a.opcode)) {
+		if (res > 0)
+			count_write_file(c, (__u64)LOAD(req, file), a.nr, res);
+		return 0;
+	}
+	s = begin(SCRATCH_URING, c, EVENT_URING_DONE);
+	if (!s)
+		return 0;
+	s->e.nr = a.nr;
+	s->e.ret = res;
+	s->e.args[EVENT_ARG_URING_REQUEST] = key;
+	fill_done(s, req, a.opcode, res);
+	finish(s, c->flags, a.nr == AS_CONNECT ? EVENT_CLASS_DENIED : EVENT_CLASS_FILE, false);
+	return 0;
 }
 
 #endif

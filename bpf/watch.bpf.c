@@ -106,6 +106,7 @@ static __always_inline bool maps_code(const volatile struct watch_shape *shape,
 				      struct pt_regs *regs)
 {
 	__u64 prot = LOAD(regs, dx), flags = LOAD(regs, r10), file;
+	struct inode *inode;
 
 	if (shape->more & WATCH_PROTECT)
 		return prot & PROT_EXEC;
@@ -113,9 +114,14 @@ static __always_inline bool maps_code(const volatile struct watch_shape *shape,
 		return true;
 	if (!(flags & MAP_SHARED) || (flags & MAP_ANONYMOUS))
 		return false;
-	/* what is only read now may be written after an mprotect(2) */
 	file = file_of_fd((__s32)LOAD(regs, r8));
-	return (prot & PROT_WRITE) || (file && (LOAD(FILE_AT(file), f_mode) & FMODE_WRITE));
+	if (!file)
+		return prot & PROT_WRITE;
+	inode = LOAD(FILE_AT(file), f_inode);
+	if ((LOAD(inode, i_mode) & S_IFMT) != S_IFREG)
+		return false;
+	/* what is only read now may be written after an mprotect(2) */
+	return (prot & PROT_WRITE) || (LOAD(FILE_AT(file), f_mode) & FMODE_WRITE);
 }
 
 static __always_inline bool is_traced(const struct watch_call *c, __u32 nr)
@@ -493,36 +499,6 @@ int BPF_PROG(on_sys_enter, struct pt_regs *trusted, long nr)
 	return 0;
 }
 
-static __always_inline int submitted(struct io_kiocb *trusted)
-{
-	struct io_kiocb *req = as_type((void *)trusted, struct io_kiocb);
-	struct watch_call *c = find_call(CURRENT());
-	struct scratch *s;
-	__u8 opcode;
-	int fd, nr;
-
-	if (!c)
-		return 0;
-	opcode = LOAD(req, opcode);
-	fd = LOAD(req, cqe.fd);
-	if (opcode == URING_WRITE || opcode == URING_WRITE_FIXED || opcode == URING_WRITEV) {
-		struct io_rw *rw = as_type((void *)trusted, struct io_rw);
-
-		/* of writev it is the number of pieces */
-		count_write(c, fd, 1, opcode == URING_WRITEV ? 0 : LOAD(rw, len));
-		return 0;
-	}
-	if (!is_told_op(opcode, trusted))
-		return 0;
-	s = begin(SCRATCH_URING, c, EVENT_URING);
-	if (!s)
-		return 0;
-	nr = fill_uring(s, trusted, opcode, fd, c->session);
-	s->e.nr = nr;
-	finish(s, c->flags, nr == AS_CONNECT ? EVENT_CLASS_DENIED : EVENT_CLASS_FILE, false);
-	return 0;
-}
-
 SEC("tp_btf/io_uring_submit_req") /* since 6.4 */
 int BPF_PROG(on_uring, struct io_kiocb *req)
 {
@@ -533,6 +509,20 @@ SEC("tp_btf/io_uring_submit_sqe") /* 6.0 to 6.3; before, its arguments were othe
 int BPF_PROG(on_uring_old, struct io_kiocb *req)
 {
 	return submitted(req);
+}
+
+SEC("tp_btf/io_uring_complete") /* since 6.16 or so: its answer is one argument */
+int BPF_PROG(on_uring_done, void *ctx_, void *req, struct io_uring_cqe *answer)
+{
+	struct io_uring_cqe *cqe = as_type(answer, struct io_uring_cqe);
+
+	return done(req, LOAD(cqe, res));
+}
+
+SEC("tp_btf/io_uring_complete") /* before: its members are */
+int BPF_PROG(on_uring_done_old, void *ctx_, void *req, __u64 user_data, int res)
+{
+	return done(req, res);
 }
 
 SEC("tp_btf/task_newtask")

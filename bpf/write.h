@@ -54,9 +54,8 @@ static __always_inline void begin_burst(struct watch_call *c, __u64 file,
 	}
 }
 
-__noinline int count_write(struct watch_call *c, __u64 fd, __u32 nr, long bytes)
+__noinline int count_write_file(struct watch_call *c, __u64 file, __u32 nr, long bytes)
 {
-	__u64 file = file_of_fd((__s32)fd);
 	struct watch_burst_key key = { 0 };
 	struct watch_burst *b;
 	struct dentry *dentry;
@@ -86,6 +85,11 @@ __noinline int count_write(struct watch_call *c, __u64 fd, __u32 nr, long bytes)
 	__sync_fetch_and_add(&b->bytes, bytes);
 	b->last_ns = bpf_ktime_get_boot_ns();
 	return 0;
+}
+
+static __always_inline void count_write(struct watch_call *c, __u64 fd, __u32 nr, long bytes)
+{
+	count_write_file(c, file_of_fd((__s32)fd), nr, bytes);
 }
 
 #endif

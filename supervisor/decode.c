@@ -95,6 +95,7 @@ void decode_event(const struct event *e, const struct decode_target *to)
 		emit_syscall(e, to);
 		return;
 	case EVENT_URING:
+	case EVENT_URING_DONE:
 		if (syscalls_find(e->nr))
 			emit_row(e, to, syscalls_find(e->nr));
 		return;

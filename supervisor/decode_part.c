@@ -132,8 +132,10 @@ struct text *decode_begin(const struct event *e, const struct decode_target *to,
 	/* a filter of its own may answer a call that never ran */
 	if (e->flags & EVENT_F_OWN_FILTER)
 		text_add(t, ",\"own_filter\":true");
+	if (e->kind == EVENT_URING || e->kind == EVENT_URING_DONE)
+		text_add(t, ",\"source\":\"io_uring\"");
 	if (e->kind == EVENT_URING)
-		text_add(t, ",\"source\":\"io_uring\",\"phase\":\"pre\"");
+		text_add(t, ",\"phase\":\"pre\"");
 	if (e->flags & EVENT_F_NOTIFY)
 		text_add(t, e->kind == EVENT_DENIED ? ",\"source\":\"notify\""
 						    : ",\"source\":\"notify\",\"phase\":\"pre\"");
@@ -184,7 +186,7 @@ void decode_human_end(struct text *h, const struct event *e)
 {
 	const char *name = e->ret < 0 ? profile_error_name(-e->ret) : NULL;
 
-	if (e->kind == EVENT_SYSCALL && e->ret < 0)
+	if (e->kind != EVENT_DENIED && e->ret < 0)
 		text_printf(h, " failed: %s", name ? name : "?");
 	text_add(h, "\n");
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * supervisor/monitor.c - the BPF programs, and the thread that drains their ring.
+ * supervisor/monitor.c - the thread that drains the ring of the BPF programs.
  *
- * Loading needs privilege and happens before it is given up. Attaching is the
- * warden's: it turns program fds into link fds. After that only map fds are
- * used, which any process may that was handed them.
+ * Only map fds are used here, which any process may that was handed them; how the
+ * programs come into the kernel: monitor_load.c.
  *
  * What it guarantees
  *	For each call: delivered + lost == the kernel's own counter. A loss is
@@ -15,8 +14,6 @@
  * ring is drained after the cgroup is empty and before the slot is given back.
  */
 #include "supervisor/monitor.h"
-#include "supervisor/explain.h"
-#include "supervisor/profile.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
@@ -30,7 +27,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,7 +34,9 @@
 #include "sandbox/base/io.h"
 #include "sandbox/warden.h"
 #include "supervisor/brake.h"
+#include "supervisor/explain.h"
 #include "supervisor/monitor_inner.h"
+#include "supervisor/profile.h"
 #include "supervisor/syscalls.h"
 
 /* The reader wakes by itself this often; the programs wake it for what is
@@ -111,6 +109,14 @@ static void take_record(struct monitor *m, struct watched *w, const struct event
 		w->saw_exec = true;
 	if (e->kind == EVENT_WRITE) {
 		burst_begin(w, e);
+		return;
+	}
+	if (e->kind == EVENT_URING) {
+		asked_begin(w, e, size);
+		return;
+	}
+	if (e->kind == EVENT_URING_DONE) {
+		asked_done(w, e);
 		return;
 	}
 	if (e->kind == EVENT_EXIT) {
@@ -251,6 +257,7 @@ static void take_turn(struct monitor *m)
 	brake_them(m);
 	burst_look(m);
 	activity_look(m);
+	asked_look(m);
 	look_at_names(m);
 	tell_losses(m);
 	flush_streams(m);
@@ -293,194 +300,6 @@ static void *drain_loop(void *context)
 		tell_reached(m);
 	}
 	return NULL;
-}
-
-static int say_libbpf(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0; /* the errno is enough, and a verifier log is for developers */
-}
-
-static void watch_limits(struct monitor *m)
-{
-	for (const struct explain_limit_call *c = explain_limit_calls; c->name; c++) {
-		int nr = profile_syscall_number(c->name);
-		struct watch_limit *l = &m->bpf->bss->watch_limits[nr < 0 ? 0 : nr];
-
-		if (nr >= 0 && nr < WATCH_SYSCALLS)
-			*(l->error ? &l->error2 : &l->error) = (uint16_t)c->error;
-	}
-}
-
-/* Which tracepoint this kernel has; what it gives is in its BTF, but for the oldest. */
-static enum monitor_uring find_uring(void)
-{
-	struct utsname u;
-
-	if (libbpf_find_vmlinux_btf_id("io_uring_submit_req", BPF_TRACE_RAW_TP) > 0)
-		return URING_REQ;
-	if (uname(&u) == 0 && strtol(u.release, NULL, 10) >= 6 &&
-	    libbpf_find_vmlinux_btf_id("io_uring_submit_sqe", BPF_TRACE_RAW_TP) > 0)
-		return URING_SQE;
-	return URING_NONE;
-}
-
-static int load_programs(struct monitor *m, bool with_casts)
-{
-	watch_bpf__destroy(m->bpf);
-	m->bpf = watch_bpf__open();
-	if (!m->bpf)
-		return -errno;
-	m->bpf->rodata->watch_casts = with_casts;
-	(void)bpf_program__set_autoload(m->bpf->progs.on_sys_enter, m->enters);
-	(void)bpf_program__set_autoload(m->bpf->progs.on_uring, m->uring == URING_REQ);
-	(void)bpf_program__set_autoload(m->bpf->progs.on_uring_old, m->uring == URING_SQE);
-	syscalls_fill((struct watch_shape *)m->bpf->rodata->watch_shapes);
-	return watch_bpf__load(m->bpf);
-}
-
-/* NULL: it cannot be mapped. */
-static void *map_array(const struct bpf_map *map, size_t size, bool writes)
-{
-	void *at = mmap(NULL, size, PROT_READ | (writes ? PROT_WRITE : 0), MAP_SHARED,
-			bpf_map__fd(map), 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
-static int map_all(struct monitor *m)
-{
-	int r;
-
-	m->stats = map_array(m->bpf->maps.watch_stats, WATCH_SLOTS * sizeof(*m->stats), false);
-	m->processes = map_array(m->bpf->maps.watch_processes,
-				 WATCH_PROCESSES * sizeof(*m->processes), true);
-	m->bursts = map_array(m->bpf->maps.watch_bursts, WATCH_BURSTS * sizeof(*m->bursts), false);
-	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	m->reached = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!m->stats || !m->processes || !m->bursts || m->wake < 0 || m->reached < 0)
-		return errno ? -errno : -ENOMEM;
-	r = ring_open(&m->ring, bpf_map__fd(m->bpf->maps.watch_ring),
-		      bpf_map__max_entries(m->bpf->maps.watch_ring));
-	return r < 0 ? r : burst_init(m);
-}
-
-int monitor_load(struct monitor **ret, unsigned int wants, char *why, size_t size)
-{
-	struct monitor *m = calloc(1, sizeof(*m));
-	int r;
-
-	if (!m)
-		return -ENOMEM;
-	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
-		m->links[i] = -1;
-	m->wake = m->reached = -1;
-	m->enters = wants & MONITOR_COMPARES;
-	m->uring = wants & MONITOR_URING ? find_uring() : URING_NONE;
-	(void)pthread_mutex_init(&m->lock, NULL);
-	(void)libbpf_set_print(say_libbpf);
-	/* what the kernel takes is found by loading it: its version proves nothing */
-	r = load_programs(m, true);
-	if (r < 0)
-		r = load_programs(m, false);
-	if (r < 0) {
-		(void)snprintf(why, size, "the kernel refused the BPF programs: %s", strerror(-r));
-		monitor_free(m);
-		return r;
-	}
-	watch_limits(m);
-	r = map_all(m);
-	if (r < 0) {
-		(void)snprintf(why, size, "the BPF maps cannot be mapped: %s", strerror(-r));
-		monitor_free(m);
-		return r;
-	}
-	*ret = m;
-	return 0;
-}
-
-/* Has the warden turn a program into a link. */
-static int attach_one(int warden, const struct bpf_program *prog, uint32_t type, int cgroup,
-		      int *ret_link)
-{
-	struct sb_request q = { .abi = SB_ABI, .verb = SB_VERB_ATTACH, .attach_type = type };
-	int fds[2] = { bpf_program__fd(prog), cgroup };
-	int got[IO_FDS_MAX];
-	unsigned int count = 0;
-	struct sb_reply reply;
-	int r;
-
-	r = warden_ask(warden, &q, fds, type ? 2 : 1, &reply, got, &count);
-	if (r == 0)
-		r = reply.error;
-	if (r == 0 && count != 1)
-		r = -EBADMSG;
-	if (r == 0)
-		*ret_link = got[0];
-	return r;
-}
-
-int monitor_attach(struct monitor *m, int warden, int cgroup)
-{
-	const struct {
-		struct bpf_program *prog;
-		uint32_t type;
-	} all[] = {
-		{ m->bpf->progs.on_sys_exit, 0 },
-		{ m->bpf->progs.on_fork, 0 },
-		{ m->bpf->progs.on_exec, 0 },
-		{ m->bpf->progs.on_exit, 0 },
-		{ m->bpf->progs.on_connect4, BPF_CGROUP_INET4_CONNECT },
-		{ m->bpf->progs.on_connect6, BPF_CGROUP_INET6_CONNECT },
-		{ m->bpf->progs.on_bind4, BPF_CGROUP_INET4_BIND },
-		{ m->bpf->progs.on_bind6, BPF_CGROUP_INET6_BIND },
-	};
-
-	_Static_assert(ARRAY_SIZE(all) + 2 <= ARRAY_SIZE(m->links), "a link for each, and two");
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		int r = attach_one(warden, all[i].prog, all[i].type, cgroup, &m->links[i]);
-
-		if (r < 0) {
-			monitor_detach(m);
-			return r;
-		}
-	}
-	return 0;
-}
-
-int monitor_uring(struct monitor *m, int warden)
-{
-	int *link = &m->links[MONITOR_LINKS - 2];
-
-	if (m->uring == URING_NONE)
-		return -EOPNOTSUPP;
-	if (*link >= 0)
-		return 0;
-	return attach_one(
-		warden, m->uring == URING_REQ ? m->bpf->progs.on_uring : m->bpf->progs.on_uring_old,
-		0, -1, link);
-}
-
-int monitor_compare(struct monitor *m, int warden)
-{
-	int *link = &m->links[MONITOR_LINKS - 1];
-	int r;
-
-	if (!m->enters)
-		return -EOPNOTSUPP;
-	r = *link >= 0 ? 0 : attach_one(warden, m->bpf->progs.on_sys_enter, 0, -1, link);
-	if (r == 0)
-		m->bpf->bss->watch_enters = 1;
-	return r;
-}
-
-void monitor_detach(struct monitor *m)
-{
-	m->bpf->bss->watch_enters = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(m->links); i++)
-		fd_done(&m->links[i]);
 }
 
 int monitor_start(struct monitor *m)
@@ -556,6 +375,7 @@ static void take_back(struct monitor *m)
 
 		if (!w->is_used || !w->is_given_up)
 			continue;
+		asked_end_call(w, false);
 		burst_drop_call(m, w);
 		activity_drop_call(m, w);
 		free(w->errors);
@@ -732,6 +552,7 @@ void monitor_unwatch(struct monitor *m, uint32_t slot, struct monitor_totals *re
 		ret->delivered = w->delivered;
 		return;
 	}
+	asked_end_call(w, true);
 	burst_end_call(m, w);
 	activity_end_call(m, w);
 	if (w->to.influence)

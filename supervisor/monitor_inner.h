@@ -14,10 +14,18 @@
 #include "supervisor/monitor.h"
 #include "supervisor/ring.h"
 
-#define MONITOR_LINKS 10
+#define MONITOR_LINKS 11
 
 /* The tracepoint at which a request of io_uring is seen. */
 enum monitor_uring { URING_NONE, URING_REQ, URING_SQE };
+
+/* Asked of io_uring, and not answered yet. */
+struct asked {
+	struct asked *next; /* of the same call */
+	uint64_t since_ns;
+	size_t size; /* of the record */
+	struct event e; /* as much of it as there is */
+};
 
 /* A burst of writes that user space knows of. */
 struct burst {
@@ -45,6 +53,8 @@ struct watched {
 	uint64_t told_lost;
 	bool saw_exec;
 	struct burst *bursts;
+	struct asked *asked; /* the newest first */
+	uint32_t asked_count;
 	/* what ended processes did: watch_counts and watch_errors hold the rest */
 	uint64_t counts[WATCH_SYSCALLS];
 	struct monitor_error *errors;
@@ -65,7 +75,8 @@ struct monitor {
 	int reached; /* eventfd: `wanted` was */
 	struct watched slots[WATCH_SLOTS];
 	uint32_t slots_used; /* none beyond was ever used */
-	uint64_t looked_at_bursts_ns, looked_at_names_ns, looked_at_processes_ns;
+	uint64_t looked_at_bursts_ns, looked_at_names_ns, looked_at_processes_ns,
+		looked_at_asked_ns;
 	uint32_t batch; /* records since the ring was last left alone */
 	int wake;
 	pthread_t thread;
@@ -73,6 +84,7 @@ struct monitor {
 	bool stop;
 	bool enters; /* on_sys_enter is loaded */
 	enum monitor_uring uring; /* what is loaded */
+	bool uring_answers_whole; /* io_uring_complete gives the answer as one */
 	uint64_t pulse; /* the last one sent */
 	uint64_t pulse_seen; /* the last one that came; atomic */
 	uint32_t pulse_misses;
@@ -108,6 +120,20 @@ void burst_end_call(struct monitor *m, struct watched *w);
 
 /* ... and nobody hears of it. */
 void burst_drop_call(struct monitor *m, struct watched *w);
+
+/* --- asked.c: io_uring's questions and answers --------------------------------------- */
+
+/* A request; told when its answer comes, or when it does not come soon. */
+void asked_begin(struct watched *w, const struct event *e, size_t size);
+
+/* Its answer. */
+void asked_done(struct watched *w, const struct event *e);
+
+/* Those that have waited long enough are told as they are. */
+void asked_look(struct monitor *m);
+
+/* The call is over: so are all of them. `is_told`: somebody hears of it. */
+void asked_end_call(struct watched *w, bool is_told);
 
 /* --- activity.c: what processes did ------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define ENTRIES 8
@@ -73,7 +74,9 @@ int main(int argc, char **argv)
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_port = htons(9),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd, sock;
+	char ten[] = "ten bytes\n";
+	struct iovec piece = { ten, 10 };
+	int fd, sock, innocent, evil, pipe_fds[2], fds[64];
 
 	polls = argc > 1 && strcmp(argv[1], "poll") == 0;
 	params.flags = polls ? IORING_SETUP_SQPOLL : 0;
@@ -98,5 +101,30 @@ int main(int argc, char **argv)
 	ASK("unlink", IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = TEXT("ring-new"));
 	sock = ASK("socket", IORING_OP_SOCKET, .fd = AF_INET, .off = SOCK_STREAM);
 	ASK("connect", IORING_OP_CONNECT, .fd = sock, .addr = TEXT(&to), .off = sizeof(to));
+	ASK("mkdir-again", IORING_OP_MKDIRAT, .fd = AT_FDCWD, .addr = TEXT("ring-dir"));
+	ASK("unlink-again", IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = TEXT("ring-new"));
+	/* a number of a registered file: another one is meant than the descriptor of that number */
+	innocent = open("ring-innocent", O_WRONLY | O_CREAT, 0644);
+	evil = open("ring-evil", O_WRONLY | O_CREAT, 0644);
+	for (int i = 0; i < 64; i++)
+		fds[i] = -1;
+	fds[innocent] = evil;
+	if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, fds, 64) < 0)
+		return 2;
+	(void)close(evil);
+	ASK("write-registered", IORING_OP_WRITEV, .fd = innocent, .flags = IOSQE_FIXED_FILE,
+	    .addr = TEXT(&piece), .len = 1);
+	ASK("allocate-registered", IORING_OP_FALLOCATE, .fd = innocent, .flags = IOSQE_FIXED_FILE,
+	    .len = 0, .addr = 4096);
+	if (pipe(pipe_fds) < 0 || write(pipe_fds[1], "spliced\n", 8) != 8)
+		return 3;
+	ASK("splice", IORING_OP_SPLICE, .fd = fd, .splice_fd_in = pipe_fds[0],
+	    .splice_off_in = (uint64_t)-1, .off = (uint64_t)-1, .len = 8);
+	ASK("setxattr", IORING_OP_FSETXATTR, .fd = fd, .addr = TEXT("user.ring"),
+	    .addr2 = TEXT("x"), .len = 1);
+	ASK("write-too-far", IORING_OP_WRITE, .fd = pipe_fds[0], .addr = TEXT(ten), .len = 10);
+	sock = socket(AF_INET, SOCK_DGRAM, 0);
+	ASK("send", IORING_OP_SEND, .fd = sock, .addr = TEXT(ten), .len = 10, .addr2 = TEXT(&to),
+	    .addr_len = sizeof(to));
 	return 0;
 }

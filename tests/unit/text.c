@@ -121,6 +121,7 @@ Test(policy, a_broken_limit_is_named_with_what_is_accepted)
 	cr_assert_eq(policy_set_limit(&p, "pids=0", &why), -EINVAL);
 	cr_assert_eq(policy_set_limit(&p, "pids=12", &why), 0);
 	cr_assert_eq(p.limits.pids, 12);
+	policy_done(&p);
 }
 
 Test(policy, what_the_host_runs_later_is_protected_at_any_depth)
