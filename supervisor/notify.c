@@ -36,8 +36,10 @@
 #include "supervisor/profile.h"
 #include "supervisor/syscalls.h"
 
-/* Answers between two looks at the streams. */
-#define BATCH 64
+/* Answers to one call before others have their turn. Each wakes a thread of the tool, which on
+ * a busy machine may cost us a time slice: of 64, each question of another call waited for
+ * a fifth of a second. */
+#define BATCH 4
 #define PAGE 4096u
 /* Calls that run at once, of all sessions. */
 #define SLOTS 1024
