@@ -55,8 +55,9 @@ enum event_class {
 	EVENT_CLASS_TRACE = 0, /* only because it was asked for */
 	EVENT_CLASS_FILE = 1,
 	EVENT_CLASS_NET = 2,
-	EVENT_CLASS_PROC = 3,
+	EVENT_CLASS_PROC = 3, /* signals, and what a process asks for itself */
 	EVENT_CLASS_DENIED = 4, /* and connections */
+	EVENT_CLASS_LIFE = 5, /* executed, ended, made: without them nothing else is understood */
 	EVENT_CLASS_COUNT = 8, /* a power of two: it is a mask */
 };
 

@@ -69,12 +69,15 @@ static __always_inline __u64 waiting_of(const struct watch_stats *stats, __u32 s
 /* Whether it is given up before the ring is full, for the good of others. */
 static __always_inline bool is_given_up(__u32 class, __u64 waiting, __u64 own, __u32 *ret_why)
 {
+	if (class >= EVENT_CLASS_LIFE)
+		return false;
 	*ret_why = EVENT_LOSS_QUOTA;
-	if (own > (class <= EVENT_CLASS_NET ? QUOTA_CHEAP : QUOTA_ANY))
+	if (own > (class <= EVENT_CLASS_PROC ? QUOTA_CHEAP : QUOTA_ANY))
 		return true;
 	*ret_why = EVENT_LOSS_FULL;
-	return (class <= EVENT_CLASS_FILE && waiting > FULL_FOR_FILES) ||
-	       (class == EVENT_CLASS_NET && waiting > FULL_FOR_NET);
+	if (class <= EVENT_CLASS_FILE)
+		return waiting > FULL_FOR_FILES;
+	return waiting > (class <= EVENT_CLASS_PROC ? FULL_FOR_NET : FULL_FOR_DENIED);
 }
 
 __noinline int look_for_room(void)

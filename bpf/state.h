@@ -24,12 +24,14 @@
 /* What is cheap to lose makes room in time for what is not. */
 #define FULL_FOR_FILES (RING_BYTES / 4 * 3)
 #define FULL_FOR_NET (RING_BYTES / 8 * 7)
+#define FULL_FOR_DENIED (RING_BYTES / 16 * 15)
 /* Here a lossless call is slowed down, until the reader has braked it or caught up: a freeze
  * takes a millisecond, and a flood fills what is left in less. */
 #define SLOW_BYTES (RING_BYTES / 8 * 5)
 #define SLOW_LOOKS 64 /* in one function that is verified */
 #define SLOW_TURNS_ROOT 16 /* 256 of those, some 200 us: with preemption off, so no more */
-/* What one call may have waiting, so that its flood is not another's loss. */
+/* What one call may have waiting, so that its flood is not another's loss; of what it lives by
+ * and dies of, as much as there is room for. */
 #define QUOTA_CHEAP (RING_BYTES / 4)
 #define QUOTA_ANY (RING_BYTES / 2)
 #define NAME_LIMIT 256

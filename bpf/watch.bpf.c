@@ -14,8 +14,8 @@
  *
  * Loss
  *	A record is given up before the ring is full when it is cheap (a file, a
- *	traced call) or its call has taken its share; never an exec, an exit, a
- *	denial or a connection while there is room.
+ *	traced call) or its call has taken its share; denials and connections
+ *	later, and executions, ends and forks only when there is no room at all.
  *
  * Who pays
  *	A process without a seccomp filter pays one load. Others pay a hash
@@ -545,7 +545,7 @@ int BPF_PROG(on_fork, struct task_struct *trusted, unsigned long clone_flags)
 	s->e.args[EVENT_ARG_FORK_FLAGS] = clone_flags;
 	if (clone_flags & CLONE_THREAD)
 		s->e.flags |= EVENT_F_THREAD;
-	finish(s, c->flags, EVENT_CLASS_PROC, false);
+	finish(s, c->flags, EVENT_CLASS_LIFE, false);
 	return 0;
 }
 
@@ -608,7 +608,7 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	}
 	if (length > 0)
 		add_user_bytes(s, start, length > room ? room : (__u32)length, EVENT_SPAN_PATH2);
-	finish(s, c->flags, EVENT_CLASS_PROC, true);
+	finish(s, c->flags, EVENT_CLASS_LIFE, true);
 	return 0;
 }
 
@@ -669,7 +669,7 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	s->e.args[EVENT_ARG_EXIT_RSS] = LOAD(sig, maxrss);
 	if (mm && LOAD(mm, hiwater_rss) > s->e.args[EVENT_ARG_EXIT_RSS])
 		s->e.args[EVENT_ARG_EXIT_RSS] = LOAD(mm, hiwater_rss);
-	finish(s, c->flags, EVENT_CLASS_PROC, true);
+	finish(s, c->flags, EVENT_CLASS_LIFE, true);
 	return 0;
 }
 

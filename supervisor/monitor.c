@@ -163,7 +163,7 @@ static void add_lost_classes(const struct monitor *m, uint32_t slot, struct text
 	static const char *const names[EVENT_CLASS_COUNT] = {
 		[EVENT_CLASS_TRACE] = "traced",  [EVENT_CLASS_FILE] = "file",
 		[EVENT_CLASS_NET] = "net",       [EVENT_CLASS_PROC] = "proc",
-		[EVENT_CLASS_DENIED] = "denied",
+		[EVENT_CLASS_DENIED] = "denied", [EVENT_CLASS_LIFE] = "life",
 	};
 	bool first = true;
 
