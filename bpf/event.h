@@ -113,6 +113,12 @@ struct event {
 	char data[EVENT_DATA_MAX];
 };
 
+enum event_place {
+	EVENT_PLACE_KNOWN = 0,
+	EVENT_PLACE_ABOVE = 1, /* the directory that the file is in */
+	EVENT_PLACE_ITSELF = 2, /* it is a directory, or what is mounted by itself */
+};
+
 /* What args[] holds where it is not a system call's. */
 enum event_arg {
 	EVENT_ARG_EXIT_UTIME = 0, /* ns */
@@ -137,6 +143,9 @@ enum event_arg {
 	EVENT_ARG_WRITE_INODE = 3,
 	EVENT_ARG_WRITE_NAME = 4,
 	EVENT_ARG_WRITE_SLOT = 5,
+
+	EVENT_ARG_OPEN_PLACE =
+		4, /* enum event_place: the first time that something is read there */
 
 	EVENT_ARG_URING_REQUEST = 4, /* of both: the same number until it is done */
 

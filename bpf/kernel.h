@@ -47,6 +47,7 @@ typedef int pid_t;
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 #define S_IFSOCK 0140000
+#define S_IFDIR 0040000
 #define S_IFIFO 0010000
 #define CLONE_THREAD 0x00010000
 #define EPERM 1

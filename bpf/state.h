@@ -167,6 +167,19 @@ struct {
 	__type(value, struct twice);
 } watch_twice SEC(".maps");
 
+/* Where a call has read already: a directory, or a file that is shown by itself. Those that
+ * were longest not met are told again. */
+struct place {
+	__u64 generation, dentry;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192); /* directories of some builds at once */
+	__type(key, struct place);
+	__type(value, __u8);
+} watch_places SEC(".maps");
+
 /* What was asked of io_uring and is not done yet, by request. */
 struct asked {
 	__u64 generation;

@@ -146,9 +146,30 @@ static __always_inline bool has_address(const void *msghdr)
 /* How a record of a call came about. */
 struct decision {
 	bool is_denied, is_read, is_write, is_unread, is_wanted, is_traced;
+	__u8 place; /* enum event_place */
 	__u64 message; /* where its struct msghdr is; 0: where the arguments say */
 	__u64 open_flags;
 };
+
+/* The first time that the call reads something there. */
+static __always_inline __u8 new_place(struct watch_call *c, struct file *file)
+{
+	struct dentry *d = LOAD(file, f_path.dentry);
+	struct vfsmount *mnt = LOAD(file, f_path.mnt);
+	struct inode *inode = LOAD(file, f_inode);
+	struct place p = { .generation = c->generation };
+	__u8 place = EVENT_PLACE_ITSELF, one = 1;
+
+	if (d != LOAD(mnt, mnt_root) && (LOAD(inode, i_mode) & S_IFMT) != S_IFDIR) {
+		d = LOAD(d, d_parent);
+		place = EVENT_PLACE_ABOVE;
+	}
+	p.dentry = (__u64)d;
+	if (bpf_map_lookup_elem(&watch_places, &p) ||
+	    bpf_map_update_elem(&watch_places, &p, &one, BPF_ANY) < 0)
+		return EVENT_PLACE_KNOWN;
+	return place;
+}
 
 static __always_inline bool opened_is_wanted(struct watch_call *c,
 					     const volatile struct watch_shape *shape,
@@ -169,6 +190,8 @@ static __always_inline bool opened_is_wanted(struct watch_call *c,
 	if (ret < 0)
 		return ret == -EACCES || ret == -EPERM || ret == -EROFS;
 	d->is_read = file && is_written_name(bit_of_file(c->session, FILE_AT(file)));
+	d->place = file ? new_place(c, FILE_AT(file)) : EVENT_PLACE_KNOWN;
+	d->is_read |= d->place != EVENT_PLACE_KNOWN;
 	return d->is_read;
 }
 
@@ -236,7 +259,9 @@ static __always_inline void fill_open(struct scratch *s, struct watch_call *c,
 	} else {
 		add_lexical(s, shape->path, shape->dir, EVENT_SPAN_PATH);
 	}
-	s->e.args[5] = d->open_flags; /* no open has a sixth argument */
+	/* no open has a fifth and a sixth argument */
+	s->e.args[EVENT_ARG_OPEN_PLACE] = d->place;
+	s->e.args[5] = d->open_flags;
 }
 
 /* The strings are read again after the call: whether they are what they were. */

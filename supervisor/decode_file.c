@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "sandbox/base/fd.h"
+#include "supervisor/policy.h"
 #include "supervisor/words.h"
 
 void decode_influence(const struct event *e, const struct decode_target *to, const char *how,
@@ -48,6 +49,21 @@ static size_t last_name(const struct text *path)
 	while (at > 0 && path->at[at - 1] != '/')
 		at--;
 	return at;
+}
+
+static void look_where(const struct event *e, const struct decode_target *to,
+		       const struct text *path)
+{
+	size_t len = path->len;
+
+	if (e->args[EVENT_ARG_OPEN_PLACE] == EVENT_PLACE_KNOWN ||
+	    !policy_find_path(to->view->policy, POLICY_READ, path->at))
+		return;
+	if (e->args[EVENT_ARG_OPEN_PLACE] == EVENT_PLACE_ABOVE) {
+		len = last_name(path);
+		len -= len > 1;
+	}
+	tally_read(to->tally, path->at, len);
 }
 
 void decode_look_up(const struct event *e, const struct decode_target *to, const char *how,
@@ -228,6 +244,8 @@ void decode_file(const struct event *e, const struct decode_target *to,
 	}
 	if (e->flags & EVENT_F_READ) {
 		decode_look_up(e, to, "read", &path);
+		if (path.len > 0)
+			look_where(e, to, &path);
 		return;
 	}
 	if ((row->shape.flags & WATCH_PROBE) || (e->ret == -ENOENT && is_look(e, row)))

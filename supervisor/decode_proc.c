@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "sandbox/base/fd.h"
+#include "supervisor/policy.h"
 #include "supervisor/profile.h"
 
 static void add_parent(struct text *t, const struct event *e, const struct decode_target *to)
@@ -39,6 +40,23 @@ static void add_exe_details(struct text *t, const struct event *e)
 		text_printf(t, ",\"argv_bytes\":%llu,\"argv_hash\":\"fnv1a64w:%016llx\"",
 			    (unsigned long long)e->args[EVENT_ARG_EXEC_LENGTH],
 			    (unsigned long long)e->args[EVENT_ARG_EXEC_HASH]);
+}
+
+/* A program is found by names that may be links beside it: its directory is where it was. */
+static void look_where(const struct decode_target *to, const struct text *path)
+{
+	const struct policy_item *shown =
+		path->len > 0 ? policy_find_path(to->view->policy, POLICY_READ, path->at) : NULL;
+	size_t len = path->len;
+
+	if (!shown)
+		return;
+	while (len > 1 && path->at[len - 1] != '/')
+		len--;
+	if (strcmp(shown->text, path->at) == 0)
+		tally_read(to->tally, path->at, path->len);
+	else
+		tally_read(to->tally, path->at, len > 1 ? len - 1 : len);
 }
 
 /* The words, quoted where they hold blanks; and the file, where the first word is not its name. */
@@ -88,6 +106,7 @@ void decode_exec(const struct event *e, const struct decode_target *to)
 	decode_end(to);
 	text_add_n(&path, exe.at, exe.len);
 	decode_look_up(e, to, "exec", &path);
+	look_where(to, &path);
 }
 
 /* clone(2): what the new one shares with its parent. */

@@ -2,8 +2,8 @@
 /*
  * supervisor/learn.c - `glovebox policy learn`: the smallest policy for what was observed.
  *
- * It is made of reports: the system calls that were counted, and what was refused for want
- * of a word in the policy. A call that was refused each time is left out, and said; the same
+ * It is made of reports: the system calls that were counted, where was read and written, and
+ * what was refused for want of a word in the policy. A call that was refused each time is left out, and said; the same
  * reports give the same text.
  */
 #include <cjson/cJSON.h>
@@ -16,6 +16,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/io.h"
+#include "sandbox/base/path.h"
 #include "supervisor/client.h"
 #include "supervisor/command.h"
 #include "supervisor/learn.h"
@@ -33,6 +34,9 @@ struct learned {
 	uint64_t counts[WATCH_SYSCALLS], denied[WATCH_SYSCALLS];
 	uint64_t refused[WATCH_SYSCALLS]; /* of counts: they returned what a filter answers */
 	cJSON *read; /* array of paths */
+	cJSON *used; /* array of paths: where it read of what was shown */
+	cJSON *written; /* array of globs of the workspace */
+	bool reads_cut, has_reads;
 	cJSON *reached; /* array of addresses that were refused, with their ports */
 	unsigned int reports;
 	char first[64], last[64]; /* names of calls, for the head */
@@ -107,6 +111,49 @@ static void add_denials(struct learned *l, const cJSON *denials)
 	}
 }
 
+/* /usr/lib/python3.11/encodings is one of many that come and go with a version. */
+#define DEPTH 3
+
+static void add_reads(struct learned *l, const cJSON *json)
+{
+	const cJSON *v;
+
+	l->has_reads |= cJSON_IsArray(member(json, "reads"));
+	l->reads_cut |= cJSON_IsTrue(member(json, "reads_cut"));
+	cJSON_ArrayForEach (v, member(json, "reads")) {
+		AUTO_MEM char *path = cJSON_IsString(v) ? strdup(v->valuestring) : NULL;
+		int depth = 0;
+
+		for (char *at = path; at && *at; at++)
+			if (*at == '/' && at > path && ++depth == DEPTH)
+				*at-- = '\0';
+		if (path && path[0] == '/' && path[1])
+			add_word(l->used, path);
+	}
+}
+
+/* Of what it changed: a file at the top by itself, all else by the directory at the top. */
+static void add_changes(struct learned *l, const cJSON *json)
+{
+	const char *root = client_text_of(json, "workspace");
+	size_t n = strlen(root);
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, member(json, "changes")) {
+		const char *path = client_text_of(v, "path");
+		AUTO_TEXT glob = { 0 };
+		const char *slash;
+
+		if (n == 0 || strncmp(path, root, n) != 0 || path[n] != '/')
+			continue;
+		slash = strchr(path + n + 1, '/');
+		/* from the top: a name without that is one of every directory */
+		text_add_n(&glob, path + n, slash ? (size_t)(slash - path) - n : strlen(path + n));
+		if (!strpbrk(glob.at, "*?[\\"))
+			add_word(l->written, glob.at);
+	}
+}
+
 static int check_report(const cJSON *json, const char *name, struct text *why)
 {
 	if (!cJSON_IsObject(json) || !member(json, "outcome")) {
@@ -136,6 +183,8 @@ static int add_report(struct learned *l, char *text, const char *name, struct te
 	if (r == 0) {
 		add_counts(l, member(json, "syscalls"));
 		add_denials(l, member(json, "denials"));
+		add_reads(l, json);
+		add_changes(l, json);
 		(void)snprintf(l->last, sizeof(l->last), "%.40s.%.0f",
 			       client_text_of(json, "session"), number_of(json, "call"));
 		if (l->reports++ == 0)
@@ -270,29 +319,73 @@ static void print_addresses(const cJSON *list)
 		(void)printf("// denied, and left out: %d addresses more\n", n - ADDRESSES_MAX);
 }
 
-static void print(const struct learned *l)
+/* What leads to programs and libraries by another name: no reading of theirs is seen. */
+static const char *const links[] = { "/bin",
+				     "/sbin",
+				     "/lib",
+				     "/lib32",
+				     "/lib64",
+				     "/libx32",
+				     "/usr/lib64",
+				     "/etc/alternatives",
+				     "/etc/ld.so.cache",
+				     "/etc/localtime",
+				     "/etc/os-release" };
+
+/* A directory that is listed has what is below it. */
+static bool is_covered(const cJSON *list, const char *path)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, list)
+		if (strcmp(v->valuestring, path) != 0 && path_is_below(path, v->valuestring))
+			return true;
+	return false;
+}
+
+static void print_list(const char *key, const cJSON *list, bool is_last)
+{
+	size_t count = 0, all = (size_t)cJSON_GetArraySize(list);
+	const char **names = calloc(all + 1, sizeof(*names));
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, list)
+		if (names && !is_covered(list, v->valuestring))
+			names[count++] = v->valuestring;
+	(void)printf("    \"%s\": [\n", key);
+	if (names)
+		print_names(names, count, "      ");
+	(void)printf("    ]%s\n", is_last ? "" : ",");
+	free(names);
+}
+
+static void print_files(struct learned *l)
+{
+	bool only = l->has_reads && !l->reads_cut, read = cJSON_GetArraySize(l->read) > 0;
+	bool written = cJSON_GetArraySize(l->written) > 0;
+
+	for (size_t i = 0; only && i < ARRAY_SIZE(links); i++)
+		add_word(l->used, links[i]);
+	if (l->reads_cut)
+		(void)puts(
+			"  // it read in more places than were kept: all stay that the default shows");
+	if (only || read || written)
+		(void)puts("  \"files\": {");
+	if (only)
+		print_list("only", l->used, !read && !written);
+	if (read)
+		print_list("read", l->read, !written);
+	if (written)
+		print_list("write", l->written, true);
+	if (only || read || written)
+		(void)puts("  },");
+}
+
+static void print_syscalls(const struct learned *l)
 {
 	const char *names[WATCH_SYSCALLS];
 	size_t count = 0;
-	const cJSON *v;
 
-	(void)printf(
-		"// learned from %u call%s (%s%s%s): what was observed, and no more. A call that\n"
-		"// does something else may need other system calls: learn from all that it does.\n{\n"
-		"  \"extends\": \"default\",\n",
-		l->reports, l->reports == 1 ? "" : "s", l->first, l->reports == 1 ? "" : " to ",
-		l->reports == 1 ? "" : l->last);
-	if (cJSON_GetArraySize(l->read) > 0) {
-		const char **paths = calloc((size_t)cJSON_GetArraySize(l->read), sizeof(*paths));
-
-		for (v = paths ? l->read->child : NULL; v; v = v->next)
-			paths[count++] = v->valuestring;
-		(void)puts("  \"files\": {\n    \"read\": [");
-		print_names(paths, count, "      ");
-		(void)puts("    ]\n  },");
-		free(paths);
-	}
-	count = 0;
 	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
 		if (is_used(l, nr))
 			names[count++] = profile_syscall_name(nr);
@@ -301,6 +394,18 @@ static void print(const struct learned *l)
 		"      \"syscalls\": [{\n        \"action\": \"SCMP_ACT_ALLOW\",\n        \"names\": [");
 	print_names(names, count, "          ");
 	(void)puts("        ]\n      }]\n    }\n  }\n}");
+}
+
+static void print(struct learned *l)
+{
+	(void)printf(
+		"// learned from %u call%s (%s%s%s): what was observed, and no more. A call that\n"
+		"// does something else may need more: learn from all that it does.\n{\n"
+		"  \"extends\": \"default\",\n",
+		l->reports, l->reports == 1 ? "" : "s", l->first, l->reports == 1 ? "" : " to ",
+		l->reports == 1 ? "" : l->last);
+	print_files(l);
+	print_syscalls(l);
 	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
 		if (l->counts[nr] > 0 && !is_used(l, nr))
 			(void)printf("// denied, and left out: %s (%llu)\n",
@@ -322,6 +427,8 @@ int learn_policy(char **words)
 		return command_fail(EXIT_FAILED, "out of memory");
 	l->read = cJSON_CreateArray();
 	l->reached = cJSON_CreateArray();
+	l->used = cJSON_CreateArray();
+	l->written = cJSON_CreateArray();
 	for (size_t i = 0; r == 0 && words[i]; i++)
 		r = add_one(l, words[i], &why);
 	if (r == 0 && l->reports == 0) {
@@ -332,6 +439,8 @@ int learn_policy(char **words)
 		print(l);
 	cJSON_Delete(l->read);
 	cJSON_Delete(l->reached);
+	cJSON_Delete(l->used);
+	cJSON_Delete(l->written);
 	free(l);
 	return r < 0 ? command_fail(r == -ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "%s",
 				    why.at ? why.at : strerror(-r))

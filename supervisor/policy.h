@@ -36,6 +36,8 @@ struct policy_list {
 	size_t count;
 };
 
+void policy_list_done(struct policy_list *l);
+
 enum policy_list_name {
 	POLICY_READ, /* absolute: shown read-only */
 	POLICY_HIDE, /* absolute, or of the workspace: not shown */

@@ -198,7 +198,7 @@ const struct policy_ask *policy_find_ask(const struct policy *p, const char *too
 	return NULL;
 }
 
-static void free_list(struct policy_list *l)
+void policy_list_done(struct policy_list *l)
 {
 	for (size_t i = 0; i < l->count; i++) {
 		free(l->at[i].text);
@@ -218,7 +218,7 @@ void policy_done(struct policy *p)
 		free(p->ask[i].argv);
 	}
 	for (size_t i = 0; i < POLICY_LISTS; i++)
-		free_list(&p->lists[i]);
+		policy_list_done(&p->lists[i]);
 	free(p->tree);
 	cJSON_Delete(p->profile);
 	free(p->profile_from);

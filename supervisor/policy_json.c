@@ -371,16 +371,86 @@ static int read_tree(struct reader *r, const cJSON *tree)
 	return r->p->tree ? 0 : -ENOMEM;
 }
 
+static int keep_part(struct policy_list *kept, const struct policy_item *of, const char *path)
+{
+	struct policy_item *more = realloc(kept->at, (kept->count + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	kept->at = more;
+	more[kept->count] = (struct policy_item){ strdup(path), strdup(of->from) };
+	if (!more[kept->count].text || !more[kept->count].from) {
+		free(more[kept->count].text);
+		free(more[kept->count].from);
+		return -ENOMEM;
+	}
+	kept->count++;
+	return 0;
+}
+
+/* What two lists of paths have in common: of a path and one below it, that one. */
+static int keep_common(const struct policy_list *all, const cJSON *only, struct policy_list *kept)
+{
+	const cJSON *v;
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < all->count; i++) {
+		bool is_whole = false;
+
+		cJSON_ArrayForEach (v, only)
+			is_whole |= path_is_below(all->at[i].text, v->valuestring);
+		if (is_whole)
+			e = keep_part(kept, &all->at[i], all->at[i].text);
+		cJSON_ArrayForEach (v, only)
+			if (e == 0 && !is_whole && path_is_below(v->valuestring, all->at[i].text))
+				e = keep_part(kept, &all->at[i], v->valuestring);
+		if (kept->count > POLICY_LIST_MAX)
+			return -E2BIG;
+	}
+	return e;
+}
+
+/* Of what the policy it extends shows, only these, or what is below them. */
+static int read_only(struct reader *r, const cJSON *only)
+{
+	struct policy_list *all = &r->p->lists[POLICY_READ], kept = { 0 };
+	const cJSON *v;
+	int e = 0;
+
+	if (!only)
+		return 0;
+	if (!cJSON_IsArray(only))
+		return fail(r, only, "\"files.only\" is a list");
+	cJSON_ArrayForEach (v, only) {
+		if (e == 0 && !cJSON_IsString(v))
+			e = fail(r, v, "\"files.only\" holds strings");
+		if (e == 0)
+			e = check_entry(r, POLICY_READ, v);
+	}
+	if (e == 0)
+		e = keep_common(all, only, &kept);
+	if (e < 0) {
+		policy_list_done(&kept);
+		return e == -E2BIG ? fail(r, only, "\"files.only\" makes too many entries") : e;
+	}
+	policy_list_done(all);
+	*all = kept;
+	return 0;
+}
+
 static int read_files(struct reader *r, const cJSON *files)
 {
 	static const char *const known[] = { "read",    "hide",   "write", "protect",
-					     "overlay", "commit", "root" };
+					     "overlay", "commit", "root",  "only" };
 	static const char *const gives[] = { "read", "write", "overlay", "commit", "root" };
 	const cJSON *commit = get(files, "commit");
 	int e = check_keys(r, files, "\"files\"", known, ARRAY_SIZE(known));
 
 	for (size_t i = 0; e == 0 && i < ARRAY_SIZE(gives); i++)
 		e = check_gives(r, get(files, gives[i]), gives[i]);
+	/* before its own, which come on top */
+	if (e == 0)
+		e = read_only(r, get(files, "only"));
 	if (e == 0)
 		e = read_list(r, files, "read", POLICY_READ);
 	if (e == 0)

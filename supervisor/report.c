@@ -338,6 +338,19 @@ static void add_watching(const struct call *c, const struct changes *changes, st
 		text_add(t, ",\"influences_cut\":true");
 }
 
+/* Where it read of what the policy shows, but for its own work. */
+static void add_reads(const struct tally *y, struct text *t)
+{
+	text_add(t, ",\"reads\":[");
+	for (uint32_t i = 0; i < y->read_count; i++) {
+		text_add(t, i ? "," : "");
+		text_add_json(t, y->reads[i], strlen(y->reads[i]));
+	}
+	text_add(t, "]");
+	if (y->reads_cut)
+		text_add(t, ",\"reads_cut\":true");
+}
+
 void report_make(const struct call *c, const struct changes *changes, int changes_error,
 		 struct text *out)
 {
@@ -354,6 +367,7 @@ void report_make(const struct call *c, const struct changes *changes, int change
 		text_add_json(out, *a, strlen(*a));
 	}
 	text_add(out, "]");
+	add_string(out, "workspace", s->at);
 	add_outcome(c, out);
 	text_add(out, ",\"started\":\"");
 	text_add_time(out, c->started_real_ns);
@@ -373,6 +387,7 @@ void report_make(const struct call *c, const struct changes *changes, int change
 	add_syscalls(c, out);
 	add_processes(c->tally, out);
 	add_recent(c, out);
+	add_reads(c->tally, out);
 	if (s->policy->hashes)
 		programs_add_json(c, changes, out);
 	add_reach(c->tally, out);

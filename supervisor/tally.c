@@ -45,6 +45,9 @@ void tally_free(struct tally *t)
 	for (uint32_t i = 0; i < t->program_count; i++)
 		free(t->programs[i].path);
 	free(t->programs);
+	for (uint32_t i = 0; i < t->read_count; i++)
+		free(t->reads[i]);
+	free(t->reads);
 	free(t->process_cells);
 	free(t->recents);
 	free(t->paths);
@@ -438,6 +441,28 @@ bool tally_is_first(struct tally *t, const char *what, size_t len, uint64_t numb
 void tally_saw(struct tally *t, enum tally_saw what, const char *path, size_t len)
 {
 	(void)tally_is_first(t, path, len, what);
+}
+
+/* Places that are kept, and bytes of their names: a build reads in some hundred. */
+#define READS_MAX 2048
+#define READS_BYTES (256u << 10)
+
+void tally_read(struct tally *t, const char *path, size_t len)
+{
+	char *copy;
+
+	if (!tally_is_first(t, path, len, TALLY_READ))
+		return;
+	copy = t->read_count < READS_MAX && t->read_bytes + len <= READS_BYTES &&
+			       grow((void **)&t->reads, t->read_count, sizeof(*t->reads))
+		       ? strndup(path, len)
+		       : NULL;
+	if (!copy) {
+		t->reads_cut = true;
+		return;
+	}
+	t->reads[t->read_count++] = copy;
+	t->read_bytes += len;
 }
 
 static bool has(const struct tally *t, enum tally_saw what, const char *path, size_t len)

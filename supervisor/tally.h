@@ -84,6 +84,10 @@ struct tally {
 	uint32_t denial_count, denials_cut;
 	uint64_t execs;
 	uint32_t denied_of[WATCH_SYSCALLS]; /* by seccomp, by number: of `denials` some are cut */
+	char **reads; /* where it read of what the policy shows */
+	uint32_t read_count;
+	size_t read_bytes;
+	bool reads_cut;
 	uint64_t logged_bytes, not_logged; /* of its events in the log; events that are not */
 	uint64_t max_rss_bytes; /* of one process */
 	uint32_t *process_cells; /* hash by id: index + 1 of the last entry */
@@ -122,12 +126,16 @@ void tally_did(struct tally *t, const struct watch_process *p);
 enum tally_saw {
 	TALLY_NAME = 0,
 	TALLY_CONTENT = 2, /* it was written */
+	TALLY_READ = 4, /* something was read there: tally_read() */
 	TALLY_MOVED = 3, /* it was something else's name, and so it is with all below it */
 };
 void tally_saw(struct tally *t, enum tally_saw what, const char *path, size_t len);
 
 /* Whether events told of a change of it; `content`: one of what is in it. */
 bool tally_has_seen(const struct tally *t, const char *path, size_t len, bool content);
+
+/* It read there. `path` is of what the policy shows; each place is kept once. */
+void tally_read(struct tally *t, const char *path, size_t len);
 
 /* Whether it is the first time for these numbers: of what is told once. */
 bool tally_is_first(struct tally *t, const char *what, size_t len, uint64_t number);

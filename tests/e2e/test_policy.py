@@ -462,6 +462,11 @@ def test_a_policy_is_learned_from_what_was_seen(box):
     assert box.sh("cat /etc/hostname", options=["-p", str(path)]).code == 0
     other = box.py("import os; os.mkdir('d')", options=["-p", str(path)])
     assert other.code == 1 and other.denied("mkdir") and other.denied("mkdir")[0]["rule"] == "syscalls.profile"
+    # of what is shown only where it read, of the workspace only what it wrote
+    shown = json.loads("".join(line for line in learned.splitlines() if not line.startswith("//")))["files"]
+    assert "/usr/lib/python3.11" in shown["only"] and "/usr" not in shown["only"] and shown["write"] == ["/p"]
+    missing = box.py("import os; print(os.access('/usr/include', os.F_OK), os.access('/usr/lib/python3.11', os.F_OK))", options=["-p", str(path)])
+    assert missing.out == b"False True\n", missing.err
     # of a session on disk, and what is none
     kept = glovebox(box, "policy", "learn", first.report["session"]).stdout
     assert '"rename"' in kept and first.report["session"] in kept.splitlines()[0]
@@ -474,3 +479,17 @@ def test_nothing_is_learned_where_nobody_counted(box):
     report = box.base / "r.json"
     report.write_text(json.dumps({"outcome": "exited", "session": "s-x", "call": 1, "syscalls": None, "denials": []}))
     assert "nobody counted" in glovebox(box, "policy", "learn", report, code=1).stderr
+
+
+@pytest.mark.parametrize("only,left", [(["/usr/lib"], ["/usr/lib"]), (["/usr", "/etc/ssl/certs"], ["/etc/ssl/certs", "/usr"]), (["/usr/bin/env", "/lib"], ["/lib", "/usr/bin/env"]), (["/nowhere"], []), ([], [])])
+def test_only_is_what_two_lists_have_in_common(box, only, left):
+    path = box.base / "p.jsonc"
+    path.write_text(json.dumps({"files": {"only": only, "read": ["/srv/x"]}}))
+    assert sorted(json.loads(glovebox(box, "policy", "show", path).stdout)["files"]["read"]) == sorted(["/srv/x", *left])
+
+
+def test_only_says_what_is_wrong_with_it(box):
+    path = box.base / "p.jsonc"
+    for text, said in (('{"files": {"only": "x"}}', '"files.only" is a list'), ('{"files": {"only": [1]}}', "holds strings"), ('{"files": {"only": ["usr"]}}', "absolute")):
+        path.write_text(text)
+        assert said in glovebox(box, "policy", "check", path, code=1).stderr
