@@ -256,6 +256,12 @@ struct io_async_msghdr {
 	struct msghdr msg;
 };
 
+/* Up to 6.12 or so the address of a send is still the tool's when it is submitted. */
+struct io_sr_msg {
+	void *addr;
+	int addr_len;
+};
+
 struct io_xattr {
 	struct filename *filename;
 };

@@ -120,10 +120,19 @@ static __always_inline void fill_symlink(struct scratch *s, void *req)
 /* An address that the request has a copy of; as sockets have it, not as struct kernel_addr. */
 static __always_inline void add_own_addr(struct scratch *s, struct io_kiocb *req)
 {
+	struct io_sr_msg *send = as_type((void *)req, struct io_sr_msg);
 	struct io_async_msghdr *copy = 0;
 	__u32 len;
 	void *name;
 
+	if (bpf_core_field_exists(send->addr)) {
+		if (LOAD(send, addr)) {
+			s->e.flags |= EVENT_F_ADDR;
+			add_user_bytes(s, (__u64)LOAD(send, addr), LOAD(send, addr_len) & 127,
+				       EVENT_SPAN_PATH);
+		}
+		return;
+	}
 	if (!bpf_core_type_exists(struct io_async_msghdr) ||
 	    !bpf_core_field_exists(copy->msg.msg_name))
 		return;
