@@ -458,6 +458,11 @@ static void say_outcome(const struct call *c, struct text *t)
 		text_printf(t, ", %.3f s of it paused", (double)c->paused_ns / 1e9);
 }
 
+static void say_number(struct text *t, uint64_t n, const char *one, const char *many)
+{
+	text_printf(t, "%llu %s", (unsigned long long)n, n == 1 ? one : many);
+}
+
 void report_say(const struct call *c, const struct changes *changes, bool all, struct text *out)
 {
 	const struct tally *y = c->tally;
@@ -466,16 +471,21 @@ void report_say(const struct call *c, const struct changes *changes, bool all, s
 	for (uint32_t i = 0; i < y->denial_count; i++)
 		denials += y->denials[i].count;
 	say_outcome(c, out);
-	if (c->totals.is_counted || c->session->asks)
-		text_printf(out, "; %llu processes, ", (unsigned long long)y->execs);
-	else
-		text_add(out, "; not watched, ");
+	if (c->totals.is_counted || c->session->asks) {
+		text_add(out, "; ");
+		say_number(out, y->execs, "process", "processes");
+	} else {
+		text_add(out, "; not watched");
+	}
+	text_add(out, ", ");
 	if (changes)
-		text_printf(out, "%zu changes", changes->count);
+		say_number(out, changes->count, "change", "changes");
 	else
 		text_add(out, "changes that could not be listed");
-	if (c->totals.is_counted || c->session->asks)
-		text_printf(out, ", %llu denials", (unsigned long long)denials);
+	if (c->totals.is_counted || c->session->asks) {
+		text_add(out, ", ");
+		say_number(out, denials, "denial", "denials");
+	}
 	text_printf(out, denials > y->denial_count ? " (%u different)\n" : "\n", y->denial_count);
 	if (all && c->totals.is_counted && c->totals.emitted > 0)
 		say_syscalls(c, out);
