@@ -322,8 +322,9 @@ bool syscalls_is_told(const struct syscall_row *row, const __u64 args[6], __s64 
 
 bool syscalls_is_event(const struct syscall_row *row, const struct event *e)
 {
-	return !(e->flags & EVENT_F_ONLY_TRACED) && (row->shape.flags & SYSCALLS_REPORTED) &&
-	       !(row->shape.flags & WATCH_PROBE) && syscalls_is_told(row, e->args, e->ret);
+	return !(e->flags & (EVENT_F_ONLY_TRACED | EVENT_F_READ)) &&
+	       (row->shape.flags & SYSCALLS_REPORTED) && !(row->shape.flags & WATCH_PROBE) &&
+	       syscalls_is_told(row, e->args, e->ret);
 }
 
 const struct syscall_row *syscalls_find(int nr)
