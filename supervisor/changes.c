@@ -81,6 +81,20 @@ void changes_wait_end(int *sock)
 	fd_done(sock);
 }
 
+void changes_drop_layers(int warden, const char *session, const uint32_t *numbers, uint32_t count)
+{
+	struct changes_of of = {
+		.warden = warden,
+		.session = session,
+		.layers = numbers,
+		.count = count,
+	};
+	AUTO_FD sock = -1;
+
+	if (changes_ask(&of, SB_VERB_DROP, &sock) == 0)
+		changes_wait_end(&sock);
+}
+
 int changes_remove_session(int warden, const char *session)
 {
 	struct changes_of of = { .warden = warden, .session = session };

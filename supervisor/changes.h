@@ -105,6 +105,9 @@ int changes_ask(const struct changes_of *of, enum sb_verb verb, int *ret_sock);
 int changes_show(const struct differ *d, const struct sb_change *raw, const struct changes_fds *fds,
 		 bool is_safe, struct text *out);
 
+/* Removes layers that nothing stands on; those that are not there are none. Blocks. */
+void changes_drop_layers(int warden, const char *session, const uint32_t *numbers, uint32_t count);
+
 /* Removes the files of a session that nobody runs. Blocks. 0, -EBUSY (it is in use) or
  * -errno. */
 int changes_remove_session(int warden, const char *session);

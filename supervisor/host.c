@@ -467,8 +467,10 @@ void host_restore(struct host *h, const char *id, int dir)
 		stream_resume(s->stream);
 	/* a commit that was killed is finished, or undone, before anything else */
 	(void)commit_recover(h->warden, s->id, &what);
-	/* it may have been made, and not been written down here */
-	host_drop_layers(h, s, &s->stack.next, s->stack.next > 0);
+	/* it may have been made, and not been written down here; before the session is opened,
+	 * which wants the same lock */
+	if (s->stack.next > 0)
+		changes_drop_layers(h->warden, s->id, &s->stack.next, 1);
 	if (s->state == SESSION_CLOSED && count == 0)
 		return;
 	for (uint32_t i = 0; i < count; i++)
@@ -697,16 +699,8 @@ struct drop {
 static void drop_work(struct job *j)
 {
 	struct drop *d = (struct drop *)j;
-	struct changes_of of = {
-		.warden = d->f.warden,
-		.session = d->f.id,
-		.layers = d->numbers,
-		.count = d->count,
-	};
-	AUTO_FD sock = -1;
 
-	if (changes_ask(&of, SB_VERB_DROP, &sock) == 0)
-		changes_wait_end(&sock);
+	changes_drop_layers(d->f.warden, d->f.id, d->numbers, d->count);
 }
 
 void host_drop_layers(struct host *h, struct session *s, const uint32_t *numbers, uint32_t count)

@@ -95,8 +95,8 @@ def test_exec_leaves_a_session_only_where_something_changed(daemon):
 def test_without_a_daemon_root_has_its_own_and_the_key_goes_on(box):
     call = {"tool": "bash", "input": {"command": "cat f; echo more >> f"}}
     assert execute(box, call, "--key", "k")[0] == 0
-    code, r, _ = execute(box, call, "--key", "k")
-    assert r["structured"]["stdout"] == "more\n" and len(box.sessions()) == 1
+    code, r, err = execute(box, call, "--key", "k")
+    assert code == 0 and r["structured"]["stdout"] == "more\n" and len(box.sessions()) == 1, (code, r, err)
     assert not list(box.run_dir.iterdir())    # nothing runs any more
 
 

@@ -115,7 +115,10 @@ def connect(box):
 
 
 def ask(s, line):
-    s.sendall(line)
+    try:
+        s.sendall(line)
+    except BrokenPipeError:
+        pass    # it has read enough: the answer is there
     data = b""
     while not data.endswith(b"\n"):
         chunk = s.recv(65536)
