@@ -11,10 +11,21 @@
 
 #include "bpf/record.h"
 
-#define UNIX_NAME_MAX 110 /* sizeof(struct sockaddr_un) */
+#define UNIX_NAME_MAX 111 /* sizeof(struct sockaddr_un), and a NUL where it is full */
 
-/* The address that a connect(2), or a bind(2) that failed, was given: the kernel's copy where
- * a hook saw it, whatever the tool's memory holds by now. */
+/* Of many messages only the last one's is known. A send may connect (MSG_FASTOPEN). */
+static __always_inline bool is_hook_of(__u32 hook, __u16 more)
+{
+	if (more & WATCH_LOCAL)
+		return hook == ADDR_HOOK_BIND;
+	if (more & WATCH_MMSG)
+		return false;
+	return hook == ADDR_HOOK_CONNECT ||
+	       (hook == ADDR_HOOK_SEND && (more & (WATCH_SEND | WATCH_MSG)));
+}
+
+/* The address that a connect(2) or a send, or a bind(2) that failed, was given: the kernel's
+ * copy where a hook saw it, whatever the tool's memory holds by now. */
 static __always_inline void add_sockaddr(struct scratch *s, __u16 more)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -32,7 +43,7 @@ static __always_inline void add_sockaddr(struct scratch *s, __u16 more)
 		bpf_probe_read_user(&from, sizeof(from), (void *)from);
 	}
 	s->e.flags |= EVENT_F_ADDR;
-	if (!k || k->hook != ((more & WATCH_LOCAL) ? ADDR_HOOK_BIND : ADDR_HOOK_CONNECT)) {
+	if (!k || !is_hook_of(k->hook, more)) {
 		/* sockaddr_storage is 128 bytes */
 		add_user_bytes(s, from, len > 128 ? 128 : len, EVENT_SPAN_PATH);
 		return;

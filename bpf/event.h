@@ -74,11 +74,13 @@ enum event_flag {
 	EVENT_F_PARTIAL = 1 << 6, /* path deeper than the walk's bound */
 	EVENT_F_OWN_FILTER = 1 << 7, /* the tool loaded a filter: it may answer itself */
 	EVENT_F_FOREIGN = 1 << 8, /* exit: inside an i386 or x32 call */
+	EVENT_F_LATE = 1 << 8, /* io_uring: it was told already, without what came of it */
 	EVENT_F_NOTIFY = 1 << 9, /* by seccomp, before the call: what it returns is not known */
 	EVENT_F_TRACED = 1 << 10, /* somebody asked for this call */
 	EVENT_F_TOCTOU = 1 << 11, /* the string or the address changed while the call ran */
 	EVENT_F_READ = 1 << 12, /* an open for reading, of what another call may have written */
 	EVENT_F_THREAD = 1 << 13, /* fork: a thread, not a process */
+	EVENT_F_KILLED = 1 << 13, /* system call: a signal ends its process, which is in it */
 	EVENT_F_TWICE = 1 << 14, /* its strings were read before the call, too */
 	EVENT_F_ONLY_TRACED = 1 << 15, /* and it would not be here otherwise */
 };
@@ -147,7 +149,9 @@ enum event_arg {
 	EVENT_ARG_OPEN_PLACE =
 		4, /* enum event_place: the first time that something is read there */
 
-	EVENT_ARG_URING_REQUEST = 4, /* of both: the same number until it is done */
+	EVENT_ARG_URING_REQUEST = 4, /* of both the same number; 0: no answer will be known */
+	EVENT_ARG_URING_FLAGS = 5, /* asked: of an open, or of a renaming */
+	EVENT_ARG_URING_PLACE = 0, /* done: enum event_place */
 
 	EVENT_ARG_PEER = 5, /* connect to a Unix socket: host pid of who listens, or 0 */
 };
@@ -224,7 +228,7 @@ struct watch_wish {
  * at its first system call; user space reads it, and gives the place back, when it has
  * ended. Calls of a process without a place are counted for the whole call alone.
  */
-#define WATCH_PROCESSES 1024 /* seven megabytes; 256 processes are a call's default limit */
+#define WATCH_PROCESSES 1024 /* eight megabytes; 256 processes are a call's default limit */
 #define WATCH_PROCESSES_SHARE (WATCH_PROCESSES / 2) /* of one call */
 #define WATCH_WAYS 2
 #define WATCH_RECENT 256
@@ -242,6 +246,7 @@ struct watch_process {
 	__u64 total; /* calls; the last is recent[(total - 1) % WATCH_RECENT] */
 	__u64 pairs_missed;
 	__u64 recent[WATCH_RECENT]; /* watch_recent() */
+	__u32 recent_tid[WATCH_RECENT]; /* in the call's pid namespace; 0: it was the only thread */
 	__u64 counts[WATCH_SYSCALLS];
 	struct watch_pair pairs[WATCH_PAIRS];
 };

@@ -50,12 +50,15 @@ typedef int pid_t;
 #define S_IFDIR 0040000
 #define S_IFIFO 0010000
 #define CLONE_THREAD 0x00010000
+#define SIGNAL_GROUP_EXIT 0x00000004
+#define DIED_OF_SIGNAL 0x7f /* of a wait status */
 #define EPERM 1
 #define ENOENT 2
 #define EACCES 13
 #define EROFS 30
 #define EAGAIN 11
 /* codes that never leave the kernel (include/linux/errno.h): a signal came */
+#define EINTR 4
 #define ERESTARTSYS 512
 #define ERESTART_RESTARTBLOCK 516
 #define SECCOMP_MODE_FILTER 2
@@ -149,6 +152,8 @@ typedef struct {
 struct signal_struct {
 	atomic_t live;
 	int nr_threads;
+	int group_exit_code;
+	unsigned int flags;
 	struct pid *pids[4];
 	unsigned long maxrss;
 	unsigned long long utime, stime;
@@ -232,12 +237,14 @@ struct unix_sock {
 
 /* What io_uring was asked for: the request begins with the part of its operation. */
 struct io_cqe {
+	__u64 user_data;
 	int fd;
 };
 
 struct io_kiocb {
 	struct file *file;
 	__u8 opcode;
+	__u32 flags;
 	struct io_cqe cqe;
 	void *async_data;
 };
@@ -295,6 +302,7 @@ struct io_mkdir {
 struct io_rename {
 	int old_dfd, new_dfd;
 	struct filename *oldpath, *newpath;
+	int flags;
 };
 
 struct io_link {

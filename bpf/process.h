@@ -124,6 +124,7 @@ static __always_inline void count_call(struct watch_call *c, struct task_struct 
 	struct watch_process *p = find_process(c, task);
 	bool failed = ret < 0 && ret >= -4095;
 	struct signal_struct *signal;
+	__u32 tid = 0;
 	__u64 at;
 
 	nr &= WATCH_SYSCALLS - 1;
@@ -137,11 +138,13 @@ static __always_inline void count_call(struct watch_call *c, struct task_struct 
 	if (LOAD(signal, nr_threads) > 1) {
 		at = __sync_fetch_and_add(&p->total, 1);
 		__sync_fetch_and_add(&p->counts[nr], 1);
+		tid = number_inside(LOAD(task, thread_pid));
 	} else {
 		at = p->total++;
 		p->counts[nr]++;
 	}
 	p->recent[at & (WATCH_RECENT - 1)] = watch_recent(bpf_jiffies64(), nr, ret);
+	p->recent_tid[at & (WATCH_RECENT - 1)] = tid;
 	if (failed && !count_pair(p, nr, ret))
 		count_error(c, nr, ret);
 }

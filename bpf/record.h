@@ -294,6 +294,26 @@ static __always_inline __u64 file_of_fd(__s64 fd)
 	return (__u64)file;
 }
 
+/* The first time that the call reads something there. */
+static __always_inline __u8 new_place(struct watch_call *c, struct file *file)
+{
+	struct dentry *d = LOAD(file, f_path.dentry);
+	struct vfsmount *mnt = LOAD(file, f_path.mnt);
+	struct inode *inode = LOAD(file, f_inode);
+	struct place p = { .generation = c->generation };
+	__u8 place = EVENT_PLACE_ITSELF, one = 1;
+
+	if (d != LOAD(mnt, mnt_root) && (LOAD(inode, i_mode) & S_IFMT) != S_IFDIR) {
+		d = LOAD(d, d_parent);
+		place = EVENT_PLACE_ABOVE;
+	}
+	p.dentry = (__u64)d;
+	if (bpf_map_lookup_elem(&watch_places, &p) ||
+	    bpf_map_update_elem(&watch_places, &p, &one, BPF_ANY) < 0)
+		return EVENT_PLACE_KNOWN;
+	return place;
+}
+
 /* What has no name: a word that no path is, for none of them begins with a '/'. */
 __noinline int add_word(struct scratch *s, __u64 word, __u32 len, __u32 span)
 {

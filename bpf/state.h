@@ -146,7 +146,7 @@ struct kernel_addr {
 };
 #define KERNEL_ADDR_SENT 20 /* without `hook` */
 
-enum addr_hook { ADDR_HOOK_CONNECT = 1, ADDR_HOOK_BIND = 2 };
+enum addr_hook { ADDR_HOOK_CONNECT = 1, ADDR_HOOK_BIND = 2, ADDR_HOOK_SEND = 3 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -183,6 +183,8 @@ struct {
 /* What was asked of io_uring and is not done yet, by request. */
 struct asked {
 	__u64 generation;
+	__u64 serial; /* the kernel uses the memory of a request again at once */
+	__u64 user_data;
 	__u32 nr;
 	__u32 opcode;
 };
@@ -193,6 +195,9 @@ struct {
 	__type(key, __u64);
 	__type(value, struct asked);
 } watch_asked SEC(".maps");
+
+/* Of the last request that is told. */
+__u64 watch_asked_serial;
 
 const volatile struct watch_shape watch_shapes[WATCH_SYSCALLS];
 

@@ -6,11 +6,13 @@
  * is submitted its names are the kernel's own copy, and gone before it is done; when it is
  * done its result is known, and its file is the one that was used, whatever the number meant
  * (a number of a registered file is none of a descriptor). So there are two records, which
- * user space joins. A request that asks for no answer when it succeeds has no second one.
+ * user space joins. One that asks for no answer when it succeeds is told as it was asked: its
+ * failures could be another request's.
  */
 #ifndef BPF_URING_H
 #define BPF_URING_H
 
+#include "bpf/address.h"
 #include "bpf/process.h"
 #include "bpf/record.h"
 #include "bpf/write.h"
@@ -43,6 +45,9 @@ enum uring_op {
 	URING_LISTEN = 57,
 	URING_WRITEV_FIXED = 61,
 };
+
+/* IOSQE_CQE_SKIP_SUCCESS is the same bit of the kernel's flags. */
+#define REQ_F_CQE_SKIP (1u << 6)
 
 enum {
 	AS_WRITE = 1,
@@ -154,6 +159,7 @@ static __always_inline int fill_names(struct scratch *s, void *req, __u8 opcode,
 {
 	struct io_unlink *unlink;
 	struct io_xattr *xattr;
+	struct io_rename *rename;
 	struct io_mkdir *mkdir;
 	struct io_open *open;
 
@@ -161,10 +167,11 @@ static __always_inline int fill_names(struct scratch *s, void *req, __u8 opcode,
 	case URING_OPENAT:
 	case URING_OPENAT2:
 		open = as_type(req, struct io_open);
-		s->e.args[5] = LOAD(open, how.flags);
+		s->e.args[EVENT_ARG_URING_FLAGS] = LOAD(open, how.flags);
 		add_kernel_name(s, chars_of(LOAD(open, filename)), LOAD(open, dfd),
 				EVENT_SPAN_PATH);
-		mark_path(s, 0, s->e.len[EVENT_SPAN_PATH], session);
+		if (s->e.args[EVENT_ARG_URING_FLAGS] & (O_ACCMODE | O_CREAT | O_TRUNC))
+			mark_path(s, 0, s->e.len[EVENT_SPAN_PATH], session);
 		return AS_OPENAT;
 	case URING_UNLINKAT:
 		unlink = as_type(req, struct io_unlink);
@@ -178,6 +185,8 @@ static __always_inline int fill_names(struct scratch *s, void *req, __u8 opcode,
 				EVENT_SPAN_PATH);
 		return AS_MKDIRAT;
 	case URING_RENAMEAT:
+		rename = as_type(req, struct io_rename);
+		s->e.args[EVENT_ARG_URING_FLAGS] = LOAD(rename, flags);
 		fill_two(s, req, session);
 		return AS_RENAMEAT2;
 	case URING_LINKAT:
@@ -271,31 +280,30 @@ static __always_inline int number_of_op(__u8 opcode, struct scratch *s, void *re
 	return nr < 0 ? fill_by_fd(s, req, opcode) : nr;
 }
 
-static __always_inline bool is_told_op(__u8 opcode, void *req)
+static __always_inline bool is_open_op(__u8 opcode)
 {
-	struct io_open *open = as_type(req, struct io_open);
-	__u64 flags;
+	return opcode == URING_OPENAT || opcode == URING_OPENAT2;
+}
 
-	if (opcode == URING_OPENAT || opcode == URING_OPENAT2) {
-		flags = LOAD(open, how.flags);
-		return (flags & O_ACCMODE) || (flags & (O_CREAT | O_TRUNC));
-	}
-	return opcode == URING_CONNECT || opcode == URING_FALLOCATE || opcode == URING_ACCEPT ||
-	       opcode == URING_SENDMSG || opcode == URING_SEND || opcode == URING_SEND_ZC ||
-	       opcode == URING_SENDMSG_ZC || (opcode >= URING_RENAMEAT && opcode <= URING_LINKAT) ||
-	       opcode == URING_FSETXATTR || opcode == URING_SETXATTR || opcode == URING_SOCKET ||
+static __always_inline bool is_told_op(__u8 opcode)
+{
+	return is_open_op(opcode) || opcode == URING_CONNECT || opcode == URING_FALLOCATE ||
+	       opcode == URING_ACCEPT || opcode == URING_SENDMSG || opcode == URING_SEND ||
+	       opcode == URING_SEND_ZC || opcode == URING_SENDMSG_ZC ||
+	       (opcode >= URING_RENAMEAT && opcode <= URING_LINKAT) || opcode == URING_FSETXATTR ||
+	       opcode == URING_SETXATTR || opcode == URING_SOCKET ||
 	       (opcode >= URING_FTRUNCATE && opcode <= URING_LISTEN);
 }
 
 /* Of which file a done request was, where that says more than it said when it was asked. */
-static __always_inline void fill_done(struct scratch *s, struct io_kiocb *req, __u32 opcode,
-				      int res)
+static __always_inline void fill_done(struct scratch *s, struct watch_call *c, struct io_kiocb *req,
+				      __u32 opcode, int res)
 {
 	struct io_open *open = as_type((void *)req, struct io_open);
 	__u64 file = 0;
 
 	/* into a slot of the ring's own, its answer is no descriptor */
-	if (opcode == URING_OPENAT || opcode == URING_OPENAT2)
+	if (is_open_op(opcode))
 		file = res > 0 && !LOAD(open, file_slot) ? file_of_fd(res) : 0;
 	else if (opcode == URING_FALLOCATE || opcode == URING_FTRUNCATE ||
 		 opcode == URING_FSETXATTR)
@@ -303,8 +311,11 @@ static __always_inline void fill_done(struct scratch *s, struct io_kiocb *req, _
 	if (!file)
 		return;
 	s->e.flags |= EVENT_F_KERNEL;
-	if (LOAD(FILE_AT(file), f_mode) & FMODE_CREATED)
-		s->e.flags |= EVENT_F_CREATED;
+	if (is_open_op(opcode)) {
+		if (LOAD(FILE_AT(file), f_mode) & FMODE_CREATED)
+			s->e.flags |= EVENT_F_CREATED;
+		s->e.args[EVENT_ARG_URING_PLACE] = new_place(c, FILE_AT(file));
+	}
 	add_path(s, file + bpf_core_field_offset(struct file, f_path), EVENT_SPAN_PATH);
 }
 
@@ -319,13 +330,16 @@ static __always_inline int submitted(struct io_kiocb *trusted)
 
 	if (!c)
 		return 0;
+	/* what was known of this memory is of a request that is no more */
+	bpf_map_delete_elem(&watch_asked, &key);
 	a.generation = c->generation;
+	a.user_data = LOAD(req, cqe.user_data);
 	/* written is what it has written in the end */
 	if (is_write_op(a.opcode)) {
 		bpf_map_update_elem(&watch_asked, &key, &a, BPF_ANY);
 		return 0;
 	}
-	if (!is_told_op(a.opcode, trusted))
+	if (!is_told_op(a.opcode))
 		return 0;
 	s = begin(SCRATCH_URING, c, EVENT_URING);
 	if (!s)
@@ -333,9 +347,12 @@ static __always_inline int submitted(struct io_kiocb *trusted)
 	s->e.args[0] = LOAD(req, cqe.fd);
 	nr = number_of_op(a.opcode, s, trusted, c->session);
 	s->e.nr = nr;
-	s->e.args[EVENT_ARG_URING_REQUEST] = key;
 	a.nr = nr;
-	bpf_map_update_elem(&watch_asked, &key, &a, BPF_ANY);
+	if (!(LOAD(req, flags) & REQ_F_CQE_SKIP)) {
+		a.serial = __sync_fetch_and_add(&watch_asked_serial, 1) + 1;
+		s->e.args[EVENT_ARG_URING_REQUEST] = a.serial;
+		bpf_map_update_elem(&watch_asked, &key, &a, BPF_ANY);
+	}
 	finish(s, c->flags, nr == AS_CONNECT ? EVENT_CLASS_DENIED : EVENT_CLASS_FILE, false);
 	return 0;
 }
@@ -351,7 +368,12 @@ static __always_inline int done(void *request, int res)
 	if (!known)
 		return 0;
 	a = *known;
+	if (a.opcode != LOAD(req, opcode) || a.user_data != LOAD(req, cqe.user_data))
+		return 0;
 	bpf_map_delete_elem(&watch_asked, &key);
+	/* of one of the requests that this thread has done, nobody knows which */
+	if (!is_write_op(a.opcode))
+		forget_addr();
 	/* it may be done by whoever is there; then it is told as it was asked */
 	c = find_call(CURRENT());
 	if (!c || c->generation != a.generation)
@@ -366,8 +388,8 @@ static __always_inline int done(void *request, int res)
 		return 0;
 	s->e.nr = a.nr;
 	s->e.ret = res;
-	s->e.args[EVENT_ARG_URING_REQUEST] = key;
-	fill_done(s, req, a.opcode, res);
+	s->e.args[EVENT_ARG_URING_REQUEST] = a.serial;
+	fill_done(s, c, req, a.opcode, res);
 	finish(s, c->flags, a.nr == AS_CONNECT ? EVENT_CLASS_DENIED : EVENT_CLASS_FILE, false);
 	return 0;
 }

@@ -145,31 +145,11 @@ static __always_inline bool has_address(const void *msghdr)
 
 /* How a record of a call came about. */
 struct decision {
-	bool is_denied, is_read, is_write, is_unread, is_wanted, is_traced;
+	bool is_denied, is_read, is_write, is_unread, is_wanted, is_traced, is_killed;
 	__u8 place; /* enum event_place */
 	__u64 message; /* where its struct msghdr is; 0: where the arguments say */
 	__u64 open_flags;
 };
-
-/* The first time that the call reads something there. */
-static __always_inline __u8 new_place(struct watch_call *c, struct file *file)
-{
-	struct dentry *d = LOAD(file, f_path.dentry);
-	struct vfsmount *mnt = LOAD(file, f_path.mnt);
-	struct inode *inode = LOAD(file, f_inode);
-	struct place p = { .generation = c->generation };
-	__u8 place = EVENT_PLACE_ITSELF, one = 1;
-
-	if (d != LOAD(mnt, mnt_root) && (LOAD(inode, i_mode) & S_IFMT) != S_IFDIR) {
-		d = LOAD(d, d_parent);
-		place = EVENT_PLACE_ABOVE;
-	}
-	p.dentry = (__u64)d;
-	if (bpf_map_lookup_elem(&watch_places, &p) ||
-	    bpf_map_update_elem(&watch_places, &p, &one, BPF_ANY) < 0)
-		return EVENT_PLACE_KNOWN;
-	return place;
-}
 
 static __always_inline bool opened_is_wanted(struct watch_call *c,
 					     const volatile struct watch_shape *shape,
@@ -207,6 +187,18 @@ static __always_inline bool probe_is_wanted(const volatile struct watch_shape *s
 static __always_inline bool is_no_answer(long ret)
 {
 	return ret == -EAGAIN || (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK);
+}
+
+/* What was it doing: the call that a signal which ends the process found it in. */
+static __always_inline bool is_killed_in(long ret)
+{
+	struct signal_struct *signal;
+
+	if (ret != -EINTR && !(ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK))
+		return false;
+	signal = LOAD(CURRENT(), signal);
+	return (LOAD(signal, flags) & SIGNAL_GROUP_EXIT) &&
+	       (LOAD(signal, group_exit_code) & DIED_OF_SIGNAL);
 }
 
 static __always_inline bool wanted(struct watch_call *c, const volatile struct watch_shape *shape,
@@ -348,11 +340,13 @@ __noinline int send_syscall(struct watch_call *c, __u32 nr, long ret, const stru
 		return 0;
 	if (d->is_traced)
 		s->e.flags |= EVENT_F_TRACED;
+	if (d->is_killed)
+		s->e.flags |= EVENT_F_KILLED;
 	if (d->is_denied) {
 		class = EVENT_CLASS_DENIED;
 	} else if (!d->is_wanted) {
 		s->e.flags |= EVENT_F_ONLY_TRACED;
-		class = EVENT_CLASS_TRACE;
+		class = d->is_killed ? EVENT_CLASS_LIFE : EVENT_CLASS_TRACE;
 	}
 	s->e.nr = nr;
 	s->e.ret = ret;
@@ -402,7 +396,8 @@ __noinline int report_syscall(struct watch_call *c, __u32 nr, long ret)
 	if (!c)
 		return 0;
 	nr &= WATCH_SYSCALLS - 1;
-	d.is_traced = is_traced(c, nr);
+	d.is_killed = is_killed_in(ret);
+	d.is_traced = d.is_killed || is_traced(c, nr);
 	d.is_wanted = wanted(c, shape, nr, regs, ret, &d);
 	if (d.is_wanted || d.is_traced)
 		send_syscall(c, nr, ret, &d);
@@ -720,4 +715,16 @@ SEC("cgroup/bind6")
 int on_bind6(struct bpf_sock_addr *ctx)
 {
 	return keep_addr(ctx, true, ADDR_HOOK_BIND);
+}
+
+SEC("cgroup/sendmsg4")
+int on_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return keep_addr(ctx, false, ADDR_HOOK_SEND);
+}
+
+SEC("cgroup/sendmsg6")
+int on_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return keep_addr(ctx, true, ADDR_HOOK_SEND);
 }

@@ -75,7 +75,7 @@ static const struct option_row event_rows[] = {
 	{ 'k', "kind", OPTION_LIST, offsetof(struct options, kinds), "GLOB",
 	  "only these kinds, like \"file.*\"; repeat it for more" },
 	{ 'p', "path", OPTION_LIST, offsetof(struct options, paths), "GLOB",
-	  "only events of paths that match" },
+	  "only events of paths that match: /whole, or a name and what is in it" },
 	{ 0, "from", OPTION_TEXT, offsetof(struct options, from), "SEQ",
 	  "begin with this number (default: 1)" },
 	{ 'f', "follow", OPTION_BOOL, offsetof(struct options, follow), NULL,

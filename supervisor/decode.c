@@ -60,6 +60,7 @@ static void emit_syscall(const struct event *e, const struct decode_target *to)
 	bool is_traced = e->flags & EVENT_F_TRACED;
 	uint64_t denials = to->tally->denied;
 
+	to->tally->keeps_line = decode_is_unfinished(e);
 	/* else the kernel answered so, not the filter: an ordinary failure; and some are looked
 	 * at for their denials alone */
 	if (!emit_as_denied(e, to) && row &&
@@ -73,6 +74,7 @@ static void emit_syscall(const struct event *e, const struct decode_target *to)
 	}
 	if (is_traced)
 		decode_traced(e, to);
+	to->tally->keeps_line = false;
 }
 
 void decode_event(const struct event *e, const struct decode_target *to)

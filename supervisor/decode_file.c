@@ -76,11 +76,15 @@ void decode_look_up(const struct event *e, const struct decode_target *to, const
 		return;
 	from = influence_find(to->influence, INFLUENCE_FILE, path->at, path->len);
 	if (from > 0) {
-		decode_influence(e, to, how, path, from, true);
+		decode_influence(e, to, how, path, from,
+				 !influence_is_doubted(to->influence, path->at, path->len));
 		return;
 	}
-	/* something of this name was put where a link may have led */
-	from = influence_find(to->influence, INFLUENCE_NAME, path->at + name, path->len - name);
+	/* a directory above was put there; or something of this name where a link may have led */
+	from = influence_find_above(to->influence, path->at, path->len);
+	if (from == 0)
+		from = influence_find(to->influence, INFLUENCE_NAME, path->at + name,
+				      path->len - name);
 	decode_influence(e, to, how, path, from, false);
 }
 
@@ -89,6 +93,21 @@ static void add_open_flags(struct text *t, uint64_t flags)
 	text_add(t, ",\"flags\":[");
 	words_add_open_flags(t, flags);
 	text_add(t, "]");
+}
+
+/* The mode is behind the flags, where they are an argument of their own. */
+static void add_opened(struct text *t, const struct event *e, const struct syscall_row *row)
+{
+	bool has_mode = e->kind == EVENT_SYSCALL && strcmp(row->name, "openat2") != 0;
+
+	add_open_flags(t, e->args[5]);
+	if (has_mode && (e->args[5] & (O_CREAT | __O_TMPFILE)))
+		text_printf(
+			t, ",\"mode\":\"%04o\"",
+			(unsigned int)e->args[row->shape.path + (strcmp(row->name, "creat") != 0)] &
+				07777);
+	if (e->ret >= 0 && e->kind == EVENT_SYSCALL && !(e->flags & EVENT_F_NOTIFY))
+		text_add_signed(t, ",\"fd\":", e->ret);
 }
 
 static void add_details(struct text *t, const struct event *e, const struct syscall_row *row)
@@ -105,7 +124,7 @@ static void add_details(struct text *t, const struct event *e, const struct sysc
 	else if (strcmp(row->kind, "file.truncate") == 0)
 		text_printf(t, ",\"size\":%llu", (unsigned long long)e->args[1]);
 	else if (row->shape.flags & WATCH_OPEN)
-		add_open_flags(t, e->args[5]);
+		add_opened(t, e, row);
 }
 
 /* An open may read what is there, before it is its own. */
@@ -118,22 +137,51 @@ static void follow_open(const struct event *e, const struct decode_target *to,
 	if (!is_new && (flags & O_ACCMODE) != O_WRONLY)
 		decode_look_up(e, to, "read", path);
 	if (is_new || (flags & O_ACCMODE) != O_RDONLY)
-		influence_set_real(to->influence, path->at, path->len, to->call.number);
+		influence_set_real(to->influence, path->at, path->len, to->call.number, e->when_ns);
 }
 
-/* A name that was given to something: where it is, unless a link led elsewhere. */
-static void follow_name(const struct event *e, const struct decode_target *to,
-			const struct text *path)
+static bool has_dots(struct span path)
 {
-	struct span given = decode_span(e, EVENT_SPAN_PATH2);
+	for (size_t i = 0; i + 1 < path.len; i++)
+		if (path.at[i] == '.' && path.at[i + 1] == '.' &&
+		    (i == 0 || path.at[i - 1] == '/') &&
+		    (i + 2 == path.len || path.at[i + 2] == '/'))
+			return true;
+	return false;
+}
+
+/* Whether a string of the tool's leads where it seems to: in the directory itself that it is
+ * relative to, or in one that is known to be no link. */
+static bool is_sure(const struct event *e, const struct decode_target *to, enum event_span span,
+		    const struct text *path)
+{
+	struct span given = decode_span(e, span);
+
+	if (has_dots(given))
+		return false;
+	return !memchr(given.at, '/', given.len) ||
+	       influence_is_real(to->influence, path->at, path->len);
+}
+
+/* Something of this name is the call's, wherever it is. */
+static void set_name(const struct decode_target *to, const struct text *path)
+{
 	size_t name = last_name(path);
 
-	/* in the directory itself that it is relative to */
-	if (!memchr(given.at, '/', given.len) ||
-	    influence_is_real(to->influence, path->at, path->len))
-		return;
 	influence_set(to->influence, INFLUENCE_NAME, path->at + name, path->len - name,
 		      to->call.number);
+}
+
+static void set_file(const struct decode_target *to, const struct text *path)
+{
+	influence_set(to->influence, INFLUENCE_FILE, path->at, path->len, to->call.number);
+}
+
+/* A string with ".." in it may have meant that, or something else of the name. */
+static void set_doubtful(const struct decode_target *to, const struct text *path)
+{
+	influence_doubt(to->influence, path->at, path->len);
+	set_name(to, path);
 }
 
 static void follow_two(const struct event *e, const struct decode_target *to,
@@ -142,18 +190,43 @@ static void follow_two(const struct event *e, const struct decode_target *to,
 {
 	AUTO_TEXT one = { 0 };
 	AUTO_TEXT two = { 0 };
+	bool is_known;
 
-	decode_fold(&one, path);
-	decode_fold(&two, path2);
+	text_add_folded(&one, path->at, path->len);
+	text_add_folded(&two, path2->at, path2->len);
 	if (one.len == 0 || two.len == 0)
 		return;
-	if (strcmp(row->kind, "file.link") == 0)
-		influence_set(to->influence, INFLUENCE_FILE, two.at, two.len, to->call.number);
-	else if (e->args[4] & RENAME_EXCHANGE && strcmp(row->name, "renameat2") == 0)
+	if (has_dots(decode_span(e, EVENT_SPAN_PATH2))) {
+		set_doubtful(to, &two);
+		return;
+	}
+	if (has_dots(decode_span(e, EVENT_SPAN_PATH))) {
+		/* whatever it was: this call has put it there */
+		influence_doubt(to->influence, one.at, one.len);
+		set_file(to, &two);
+	} else if (strcmp(row->kind, "file.link") == 0) {
+		set_file(to, &two);
+	} else if (e->args[4] & RENAME_EXCHANGE && strcmp(row->name, "renameat2") == 0) {
 		influence_exchange(to->influence, one.at, one.len, two.at, two.len);
-	else
+	} else {
+		is_known = influence_find(to->influence, INFLUENCE_FILE, one.at, one.len) > 0;
 		influence_rename(to->influence, one.at, one.len, two.at, two.len);
-	follow_name(e, to, &two);
+		if (!is_known)
+			set_file(to, &two);
+	}
+	if (!is_sure(e, to, EVENT_SPAN_PATH2, &two))
+		set_name(to, &two);
+}
+
+/* Asked of io_uring, and nobody knows what came of it: it may have been done. */
+static void follow_asked(const struct event *e, const struct decode_target *to,
+			 const struct text *path, const struct text *path2)
+{
+	if (e->flags & EVENT_F_FAULT)
+		return;
+	set_name(to, path);
+	if (path2 && path2->len > 0)
+		set_name(to, path2);
 }
 
 /* What the account of the call, and the book of its session, know of it. */
@@ -175,15 +248,19 @@ static void follow_file(const struct event *e, const struct decode_target *to,
 		tally_saw(to->tally, TALLY_MOVED, path->at, path->len);
 	if (!to->influence || !is_named)
 		return;
-	if (row->shape.flags & WATCH_OPEN) {
+	if (e->kind == EVENT_URING) {
+		follow_asked(e, to, path, path2);
+	} else if (row->shape.flags & WATCH_OPEN) {
 		follow_open(e, to, path);
 	} else if (has_two) {
 		follow_two(e, to, row, path, path2);
 	} else if (strcmp(row->kind, "file.unlink") == 0) {
 		AUTO_TEXT gone = { 0 };
 
-		decode_fold(&gone, path);
-		if (gone.len > 0)
+		text_add_folded(&gone, path->at, path->len);
+		if (has_dots(decode_span(e, EVENT_SPAN_PATH)))
+			influence_doubt(to->influence, gone.at, gone.len);
+		else if (gone.len > 0)
 			influence_remove(to->influence, INFLUENCE_FILE, gone.at, gone.len);
 	}
 }
@@ -220,6 +297,7 @@ void decode_file(const struct event *e, const struct decode_target *to,
 		 const struct syscall_row *row)
 {
 	const char *kind = e->flags & EVENT_F_CREATED ? "file.create" : row->kind;
+	bool is_asked = e->kind == EVENT_URING || e->kind == EVENT_URING_DONE;
 	bool is_link = strcmp(row->kind, "file.symlink") == 0;
 	AUTO_TEXT path = { 0 };
 	AUTO_TEXT path2 = { 0 };
@@ -242,12 +320,16 @@ void decode_file(const struct event *e, const struct decode_target *to,
 		decode_denied(e, to, row->name, &d);
 		return;
 	}
-	if (e->flags & EVENT_F_READ) {
+	if ((e->flags & EVENT_F_READ) || (is_asked && e->ret >= 0 && is_look(e, row))) {
 		decode_look_up(e, to, "read", &path);
 		if (path.len > 0)
 			look_where(e, to, &path);
 		return;
 	}
+	/* as of a system call: what was refused is told, not what was looked for */
+	if (is_asked && is_look(e, row) && e->ret != -EACCES && e->ret != -EPERM &&
+	    e->ret != -EROFS)
+		return;
 	if ((row->shape.flags & WATCH_PROBE) || (e->ret == -ENOENT && is_look(e, row)))
 		return; /* an ordinary miss: compilers make thousands */
 	if (e->ret >= 0)
@@ -351,4 +433,6 @@ void decode_write(const struct event *e, const struct decode_target *to, const s
 	decode_end(to);
 	if (path->len > 0)
 		tally_saw(to->tally, TALLY_CONTENT, path->at, path->len);
+	if (to->influence && path->len > 0 && path->at[0] == '/')
+		influence_wrote(to->influence, path->at, path->len, to->call.number, b->last_ns);
 }

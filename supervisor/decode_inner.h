@@ -24,9 +24,6 @@ struct span decode_span(const struct event *e, enum event_span which);
 /* A path relative to a directory, without "//" and "/./": its text, not a walk along it. */
 void decode_join(struct text *out, struct span base, struct span path);
 
-/* Where a lexical path leads when no name in it is a link: ".." goes with the name before. */
-void decode_fold(struct text *out, const struct text *path);
-
 /* The first or the second path of a record; nothing when it could not be read. */
 void decode_path_of(const struct event *e, bool second, struct text *out);
 
@@ -43,6 +40,9 @@ void decode_add_name(struct text *t, const char *syscall);
 void decode_add_path_src(struct text *t, const struct event *e);
 void decode_add_error(struct text *t, int64_t ret);
 void decode_add_toctou(struct text *t, const struct event *e);
+
+/* A signal that ended its process came while it was in this call. */
+bool decode_is_unfinished(const struct event *e);
 
 /* A line for a person, begun; NULL: not of interest at this level. */
 struct text *decode_human(const struct decode_target *to, enum stream_level least,

@@ -62,43 +62,61 @@ static bool address_of(const struct event *e, struct address *ret)
 	return true;
 }
 
+/* An IPv4 address in an IPv6 one is that (RFC 4291, 2.5.5.2); who connects to none reaches this
+ * host, as the kernel has it. */
+static const char *reached(const struct address *a, bool is_to)
+{
+	static const char mapped[] = "::ffff:";
+
+	if (is_to && strcmp(a->text, "0.0.0.0") == 0)
+		return "127.0.0.1";
+	if (is_to && strcmp(a->text, "::") == 0)
+		return "::1";
+	if (strncmp(a->text, mapped, strlen(mapped)) == 0 && strchr(a->text, '.'))
+		return strcmp(a->text + strlen(mapped), "0.0.0.0") == 0 && is_to
+			       ? "127.0.0.1"
+			       : a->text + strlen(mapped);
+	return a->text;
+}
+
 /* Who listens is told apart by what is connected to; "any" is every address of this host. */
-static void name_socket(struct text *out, const struct address *a, bool any)
+static void name_socket(struct text *out, const struct address *a, bool any, bool is_to)
 {
 	if (a->family == AF_UNIX) {
 		if (a->unix_path.at[0])
-			decode_fold(out, &a->unix_path);
+			text_add_folded(out, a->unix_path.at, a->unix_path.len);
 		else
 			text_add_n(out, a->unix_path.at, a->unix_path.len);
 		return;
 	}
-	text_printf(out, "%s port %u", any ? "*" : a->text, a->port);
+	text_printf(out, "%s port %u", any ? "*" : reached(a, is_to), a->port);
 }
 
 static void follow_address(const struct event *e, const struct decode_target *to,
 			   const struct syscall_row *row, const struct address *a)
 {
-	static const char *const anywhere[] = { "0.0.0.0", "::" };
+	static const char *const anywhere[] = { "0.0.0.0", "::", "::ffff:0.0.0.0" };
 	bool is_any = a->family != AF_UNIX &&
-		      (strcmp(a->text, anywhere[0]) == 0 || strcmp(a->text, anywhere[1]) == 0);
+		      (strcmp(a->text, anywhere[0]) == 0 || strcmp(a->text, anywhere[1]) == 0 ||
+		       strcmp(a->text, anywhere[2]) == 0);
 	AUTO_TEXT name = { 0 };
 	uint32_t from;
 
 	if (a->family == AF_UNIX && a->unix_path.len == 0)
 		return;
 	if (strcmp(row->kind, "net.bind") == 0 || strcmp(row->kind, "net.listen") == 0) {
-		name_socket(&name, a, is_any);
+		name_socket(&name, a, is_any, false);
 		influence_set(to->influence, INFLUENCE_SOCKET, name.at, name.len, to->call.number);
 		return;
 	}
 	if (strcmp(row->kind, "net.accept") == 0)
 		return;
-	name_socket(&name, a, false);
+	name_socket(&name, a, false, true);
 	from = influence_find(to->influence, INFLUENCE_SOCKET, name.at, name.len);
 	if (from == 0 && a->family != AF_UNIX) {
 		AUTO_TEXT any = { 0 };
 
-		name_socket(&any, a, true);
+		name_socket(&any, a, true, true);
 		from = influence_find(to->influence, INFLUENCE_SOCKET, any.at, any.len);
 	}
 	if (name.len > 0)
@@ -124,9 +142,11 @@ void decode_address(const struct event *e, const struct decode_target *to,
 	}
 	/* an address that never passed the kernel's hook was not connected to */
 	if (e->ret >= 0 && a.family != AF_UNIX && is_connect && !(e->flags & EVENT_F_ADDR_K))
-		verdict = strcmp(row->kind, "net.send") == 0 ? "sent" : "unverified";
+		verdict = "unverified";
 	if ((e->flags & EVENT_F_NOTIFY) || e->kind == EVENT_URING)
 		verdict = "requested";
+	else if (strcmp(row->kind, "net.send") == 0 && e->ret >= 0)
+		verdict = "sent";
 	if (strcmp(row->kind, "net.accept") == 0 && e->ret >= 0)
 		verdict = "accepted";
 	is_denied = e->ret < 0 && a.family != AF_UNIX &&

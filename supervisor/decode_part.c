@@ -62,25 +62,6 @@ void decode_join(struct text *out, struct span base, struct span path)
 		out->at[--out->len] = '\0';
 }
 
-void decode_fold(struct text *out, const struct text *path)
-{
-	for (size_t i = 0; i < path->len;) {
-		size_t n = 0;
-
-		while (i + n < path->len && path->at[i + n] != '/')
-			n++;
-		if (n == 2 && memcmp(path->at + i, "..", 2) == 0) {
-			while (out->len > 0 && out->at[out->len - 1] != '/')
-				out->len--;
-			out->len -= out->len > 0;
-		} else if (n > 0) {
-			text_add(out, "/");
-			text_add_n(out, path->at + i, n);
-		}
-		i += n + 1;
-	}
-}
-
 void decode_path_of(const struct event *e, bool second, struct text *out)
 {
 	struct span path = decode_span(e, second ? EVENT_SPAN_PATH2 : EVENT_SPAN_PATH);
@@ -104,6 +85,9 @@ static void add_key(struct text *t, const char *key)
 
 void decode_end(const struct decode_target *to)
 {
+	if (to->tally->keeps_line)
+		tally_unfinished(to->tally, &to->stream->line);
+	to->tally->keeps_line = false;
 	if (!stream_end_limited(to->stream, &to->tally->logged_bytes, to->log_bytes))
 		to->tally->not_logged++;
 }
@@ -136,10 +120,17 @@ struct text *decode_begin(const struct event *e, const struct decode_target *to,
 		text_add(t, ",\"source\":\"io_uring\"");
 	if (e->kind == EVENT_URING)
 		text_add(t, ",\"phase\":\"pre\"");
+	if (e->kind == EVENT_URING_DONE && (e->flags & EVENT_F_LATE))
+		text_add(t, ",\"phase\":\"post\"");
 	if (e->flags & EVENT_F_NOTIFY)
 		text_add(t, e->kind == EVENT_DENIED ? ",\"source\":\"notify\""
 						    : ",\"source\":\"notify\",\"phase\":\"pre\"");
 	return t;
+}
+
+bool decode_is_unfinished(const struct event *e)
+{
+	return (e->kind == EVENT_SYSCALL || e->kind == EVENT_DENIED) && (e->flags & EVENT_F_KILLED);
 }
 
 /* Which of the calls that do the same it was. */
@@ -268,6 +259,8 @@ void decode_denied(const struct event *e, const struct decode_target *to, const 
 
 void decode_add_toctou(struct text *t, const struct event *e)
 {
+	if (decode_is_unfinished(e))
+		text_add(t, ",\"unfinished\":true");
 	if (e->flags & (EVENT_F_TWICE | EVENT_F_TOCTOU))
 		text_printf(t, ",\"toctou\":%s", e->flags & EVENT_F_TOCTOU ? "true" : "false");
 }
@@ -369,7 +362,9 @@ static void human_call(const struct event *e, const struct decode_target *to, co
 	}
 	human_args(h, e, name, args, is_first);
 	text_add(h, ")");
-	if (e->ret < 0)
+	if (decode_is_unfinished(e))
+		text_add(h, " = ? (killed in it)\n");
+	else if (e->ret < 0)
 		text_printf(h, " = -1 %s\n",
 			    profile_error_name(-e->ret) ? profile_error_name(-e->ret) : "?");
 	else if (strcmp(name, "mmap") == 0 || strcmp(name, "brk") == 0 ||
@@ -408,7 +403,9 @@ void decode_call(const struct event *e, const struct decode_target *to, const ch
 	if (e->ret >= 0 && strcmp(name, "mmap") != 0 && syscalls_returns(e->nr))
 		text_add_signed(t, ",\"ret\":", e->ret);
 	decode_add_error(t, e->ret);
-	if (!is_of_every_program(e, name, path))
+	/* what was executed has a line of its own */
+	if (!is_of_every_program(e, name, path) &&
+	    !(e->ret >= 0 && strncmp(name, "execve", 6) == 0))
 		human_call(e, to, name, args, path, path2);
 	decode_end(to);
 }

@@ -159,8 +159,28 @@ static const char *member(const char *line, size_t n, const char *what)
 	return memmem(line, n, what, strlen(what));
 }
 
+/* A pattern that begins with a name is of each directory. What a tool wrote with ".." in it
+ * is found by what it comes to, too. */
+static bool path_matches(const char *glob, const char *path)
+{
+	AUTO_TEXT any = { 0 };
+	AUTO_TEXT folded = { 0 };
+
+	if (glob[0] != '/' && glob[0] != '*') {
+		text_add(&any, "*/");
+		text_add(&any, glob);
+		glob = any.at ? any.at : glob;
+	}
+	if (fnmatch(glob, path, 0) == 0)
+		return true;
+	if (path[0] != '/' || !strstr(path, "/."))
+		return false;
+	text_add_folded(&folded, path, strlen(path));
+	return folded.at && fnmatch(glob, folded.at, 0) == 0;
+}
+
 static bool any_matches(const char *const *globs, uint32_t count, const char *line, size_t n,
-			const char *key)
+			const char *key, bool is_path)
 {
 	char value[4200];
 	const char *at, *end;
@@ -177,7 +197,7 @@ static bool any_matches(const char *const *globs, uint32_t count, const char *li
 	memcpy(value, at, (size_t)(end - at));
 	value[end - at] = '\0';
 	for (uint32_t i = 0; i < count; i++)
-		if (fnmatch(globs[i], value, 0) == 0)
+		if (is_path ? path_matches(globs[i], value) : fnmatch(globs[i], value, 0) == 0)
 			return true;
 	return false;
 }
@@ -192,8 +212,10 @@ bool feed_passes(const struct feed_filter *w, const char *line, size_t n)
 		for (uint32_t i = 0; at && i < w->call_count; i++)
 			hit |= strtoul(at + 8, NULL, 10) == w->calls[i];
 	}
-	return hit && any_matches(w->kinds, w->kind_count, line, n, ",\"kind\":\"") &&
-	       any_matches(w->paths, w->path_count, line, n, "\"path\":\"");
+	return hit && any_matches(w->kinds, w->kind_count, line, n, ",\"kind\":\"", false) &&
+	       (any_matches(w->paths, w->path_count, line, n, "\"path\":\"", true) ||
+		any_matches(w->paths, w->path_count, line, n, ",\"to\":\"", true) ||
+		any_matches(w->paths, w->path_count, line, n, ",\"from\":\"", true));
 }
 
 static void add_event(const struct feed *f, const char *line, size_t n, struct text *out)

@@ -20,7 +20,9 @@ struct influence_node {
 	char *name;
 	uint32_t len;
 	uint32_t call; /* 0: only on the way to others */
+	uint64_t when_ns; /* it was written, or opened for that; 0: not known */
 	char kind;
+	bool is_doubted; /* what is known of it may hold no more */
 	bool is_real; /* the kernel has told a path with it: it is a directory */
 };
 
@@ -233,19 +235,35 @@ void influence_set(struct influence *b, enum influence_kind kind, const char *wh
 {
 	struct influence_node *n = make(b, (char)kind, what, len);
 
-	if (n)
-		n->call = call;
+	if (!n)
+		return;
+	n->call = call;
+	n->is_doubted = false;
 }
 
-void influence_set_real(struct influence *b, const char *path, size_t len, uint32_t call)
+void influence_set_real(struct influence *b, const char *path, size_t len, uint32_t call,
+			uint64_t when_ns)
 {
 	struct influence_node *n = make(b, INFLUENCE_FILE, path, len);
 
 	if (!n)
 		return;
 	n->call = call;
+	n->when_ns = when_ns;
+	n->is_doubted = false;
 	for (n = n->parent; n && !n->is_real; n = n->parent)
 		n->is_real = true;
+}
+
+void influence_wrote(struct influence *b, const char *path, size_t len, uint32_t call,
+		     uint64_t when_ns)
+{
+	struct influence_node *n = find(b, INFLUENCE_FILE, path, len);
+
+	if (!n || n->call == 0 || n->when_ns >= when_ns)
+		return;
+	n->call = call;
+	n->when_ns = when_ns;
 }
 
 bool influence_is_real(const struct influence *b, const char *path, size_t len)
@@ -264,6 +282,37 @@ uint32_t influence_find(const struct influence *b, enum influence_kind kind, con
 	const struct influence_node *n = find(b, (char)kind, what, len);
 
 	return n ? n->call : 0;
+}
+
+void influence_doubt(struct influence *b, const char *path, size_t len)
+{
+	struct influence_node *n = find(b, INFLUENCE_FILE, path, len);
+
+	if (n)
+		n->is_doubted = true;
+}
+
+bool influence_is_doubted(const struct influence *b, const char *path, size_t len)
+{
+	const struct influence_node *n = find(b, INFLUENCE_FILE, path, len);
+
+	return n && n->is_doubted;
+}
+
+uint32_t influence_find_above(const struct influence *b, const char *path, size_t len)
+{
+	const struct influence_node *n = NULL;
+	uint32_t call = 0;
+	size_t size;
+
+	for (size_t at = 0; next_name(INFLUENCE_FILE, path, len, &at, &size); at += size) {
+		n = find_child(b, n, INFLUENCE_FILE, path + at, size);
+		if (!n || at + size == len)
+			break;
+		if (n->call > 0)
+			call = n->call;
+	}
+	return call;
 }
 
 void influence_remove(struct influence *b, enum influence_kind kind, const char *what, size_t len)

@@ -38,7 +38,13 @@ void influence_set(struct influence *b, enum influence_kind kind, const char *wh
 		   uint32_t call);
 
 /* The same of a file whose path is the kernel's own: the directories in it are no links. */
-void influence_set_real(struct influence *b, const char *path, size_t len, uint32_t call);
+void influence_set_real(struct influence *b, const char *path, size_t len, uint32_t call,
+			uint64_t when_ns);
+
+/* It was written at `when_ns` through a descriptor that may be old: if it is another call's by
+ * now, and was made so before, it is this call's again. CLOCK_BOOTTIME, as of records. */
+void influence_wrote(struct influence *b, const char *path, size_t len, uint32_t call,
+		     uint64_t when_ns);
 
 /* Whether the directory that a path is in is known to be one, and no link to another. */
 bool influence_is_real(const struct influence *b, const char *path, size_t len);
@@ -46,6 +52,15 @@ bool influence_is_real(const struct influence *b, const char *path, size_t len);
 /* The call, or 0: not known. */
 uint32_t influence_find(const struct influence *b, enum influence_kind kind, const char *what,
 			size_t len);
+
+/* What is known of a path may hold no more: something was done by a string that may have meant
+ * it. Until it is written again. */
+void influence_doubt(struct influence *b, const char *path, size_t len);
+bool influence_is_doubted(const struct influence *b, const char *path, size_t len);
+
+/* Who put a directory there that the path is below, and that came from where nothing is
+ * known of; 0: nobody. */
+uint32_t influence_find_above(const struct influence *b, const char *path, size_t len);
 
 /* A file, or a directory and all in it, is called otherwise now. At most as much work as its
  * path is long, and as what was at the new name is large. */

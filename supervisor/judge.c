@@ -276,7 +276,8 @@ int command_trace(char **argv)
 	r = client_ask(rest[0], "call.trace", params.at, &result, &why);
 	if (r == 0)
 		(void)printf(
-			"%s: %.0f system calls are traced now\n", client_text_of(result, "call"),
+			"%s: of %.0f kinds of system call each is told now\n",
+			client_text_of(result, "call"),
 			cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(result, "syscalls")));
 	cJSON_Delete(result);
 	return r == 0 ? EXIT_DONE

@@ -2,9 +2,9 @@
 /*
  * supervisor/learn.c - `glovebox policy learn`: the smallest policy for what was observed.
  *
- * It is made of reports: the system calls that were counted, where was read and written, and
- * what was refused for want of a word in the policy. A call that was refused each time is left out, and said; the same
- * reports give the same text.
+ * It is made of reports: the system calls that were counted, and where was read and written.
+ * What was refused is left out, and said: a tool can try anything. The same reports give the
+ * same text.
  */
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -21,23 +21,29 @@
 #include "supervisor/command.h"
 #include "supervisor/learn.h"
 #include "supervisor/place.h"
+#include "supervisor/policy.h"
 #include "supervisor/profile.h"
 
 /* A report is as large as its change list: 200,000 entries. */
 #define REPORT_MAX (64u << 20)
 /* Calls of a session that are asked for. */
 #define CALLS_MAX 10000u
-/* Addresses that are named: more are no help to a reader. */
-#define ADDRESSES_MAX 20
+/* Different names of one kind that are kept: more than a policy may list. */
+#define WORDS_MAX 1024
+/* Of what is left out, that many are named: more are no help to a reader. */
+#define LEFT_OUT_MAX 20
 
 struct learned {
 	uint64_t counts[WATCH_SYSCALLS], denied[WATCH_SYSCALLS];
 	uint64_t refused[WATCH_SYSCALLS]; /* of counts: they returned what a filter answers */
-	cJSON *read; /* array of paths */
-	cJSON *used; /* array of paths: where it read of what was shown */
+	struct policy base; /* what the result extends */
+	cJSON *read; /* array of paths: where it read of what `base` does not show */
+	cJSON *entries; /* array of paths: those of the policies it ran under that these are of */
+	cJSON *used; /* array of paths: where it read of what `base` shows */
 	cJSON *written; /* array of globs of the workspace */
+	cJSON *unnamed; /* of the workspace: changed, and of a name that no glob has */
 	bool reads_cut, has_reads;
-	cJSON *reached; /* array of addresses that were refused, with their ports */
+	cJSON *refused_paths, *reached; /* arrays: what it did not get to */
 	unsigned int reports;
 	char first[64], last[64]; /* names of calls, for the head */
 };
@@ -54,14 +60,22 @@ static double number_of(const cJSON *json, const char *key)
 	return cJSON_IsNumber(v) && v->valuedouble > 0 ? v->valuedouble : 0;
 }
 
+/* Once each. What is beyond WORDS_MAX is dropped: has_too_many() is then true. */
 static void add_word(cJSON *list, const char *word)
 {
 	const cJSON *v;
+	unsigned int n = 0;
 
 	cJSON_ArrayForEach (v, list)
-		if (strcmp(v->valuestring, word) == 0)
+		if (strcmp(v->valuestring, word) == 0 || ++n > WORDS_MAX)
 			return;
 	cJSON_AddItemToArray(list, cJSON_CreateString(word));
+}
+
+/* More than a policy takes. */
+static bool has_too_many(const cJSON *list)
+{
+	return cJSON_GetArraySize(list) > POLICY_LIST_MAX;
 }
 
 static const cJSON *member(const cJSON *json, const char *key)
@@ -103,9 +117,9 @@ static void add_denials(struct learned *l, const cJSON *denials)
 		const char *rule = client_text_of(v, "rule");
 		const char *subject = client_text_of(v, "subject");
 
-		if (strcmp(rule, "files.read") == 0 && subject[0] == '/' &&
-		    strstr(client_text_of(v, "suggest"), "files.read: ["))
-			add_word(l->read, subject);
+		/* trying is not using: a tool can try anything */
+		if (subject[0] == '/')
+			add_word(l->refused_paths, subject);
 		else if (strncmp(rule, "network", 7) == 0 && subject[0])
 			add_word(l->reached, subject);
 	}
@@ -114,22 +128,48 @@ static void add_denials(struct learned *l, const cJSON *denials)
 /* /usr/lib/python3.11/encodings is one of many that come and go with a version. */
 #define DEPTH 3
 
+/* The entry of the policy that it ran under, or the first names of the path: what of the two
+ * is less. So nothing is shown that was not. */
+static void add_read(struct learned *l, const cJSON *shown, const char *path)
+{
+	size_t cut = strlen(path);
+	int depth = 0;
+	AUTO_TEXT word = { 0 };
+	const cJSON *v;
+
+	for (size_t i = 1; path[i]; i++)
+		if (path[i] == '/' && ++depth == DEPTH) {
+			cut = i;
+			break;
+		}
+	if (!policy_find_path(&l->base, POLICY_READ, path)) {
+		const char *entry = NULL;
+
+		cJSON_ArrayForEach (v, shown)
+			if (cJSON_IsString(v) && path_is_below(path, v->valuestring) &&
+			    (!entry || strlen(v->valuestring) > strlen(entry)))
+				entry = v->valuestring;
+		/* a report that does not say why it could be read grants nothing */
+		if (!entry) {
+			add_word(l->refused_paths, path);
+			return;
+		}
+		add_word(l->entries, entry);
+		cut = strlen(entry) > cut ? strlen(entry) : cut;
+	}
+	text_add_n(&word, path, cut);
+	add_word(policy_find_path(&l->base, POLICY_READ, path) ? l->used : l->read, word.at);
+}
+
 static void add_reads(struct learned *l, const cJSON *json)
 {
 	const cJSON *v;
 
 	l->has_reads |= cJSON_IsArray(member(json, "reads"));
 	l->reads_cut |= cJSON_IsTrue(member(json, "reads_cut"));
-	cJSON_ArrayForEach (v, member(json, "reads")) {
-		AUTO_MEM char *path = cJSON_IsString(v) ? strdup(v->valuestring) : NULL;
-		int depth = 0;
-
-		for (char *at = path; at && *at; at++)
-			if (*at == '/' && at > path && ++depth == DEPTH)
-				*at-- = '\0';
-		if (path && path[0] == '/' && path[1])
-			add_word(l->used, path);
-	}
+	cJSON_ArrayForEach (v, member(json, "reads"))
+		if (cJSON_IsString(v) && v->valuestring[0] == '/' && v->valuestring[1])
+			add_read(l, member(json, "shown"), v->valuestring);
 }
 
 /* Of what it changed: a file at the top by itself, all else by the directory at the top. */
@@ -149,8 +189,10 @@ static void add_changes(struct learned *l, const cJSON *json)
 		slash = strchr(path + n + 1, '/');
 		/* from the top: a name without that is one of every directory */
 		text_add_n(&glob, path + n, slash ? (size_t)(slash - path) - n : strlen(path + n));
-		if (!strpbrk(glob.at, "*?[\\"))
-			add_word(l->written, glob.at);
+		/* a byte that is no UTF-8 became U+FFFD */
+		add_word(strpbrk(glob.at, "*?[\\") || strstr(glob.at, "\xef\xbf\xbd") ? l->unnamed
+										      : l->written,
+			 glob.at);
 	}
 }
 
@@ -306,17 +348,22 @@ static void print_names(const char **names, size_t count, const char *indent)
 	}
 }
 
-/* A version with networks by name will take them; this one has none. */
-static void print_addresses(const cJSON *list)
+/* In comments: a name of the tool's is written as JSON has it, without a line's end. */
+static void print_left_out(const char *why, const char *what, const cJSON *list)
 {
 	const cJSON *v;
 	int n = 0;
 
-	cJSON_ArrayForEach (v, list)
-		if (n++ < ADDRESSES_MAX)
-			(void)printf("// denied, and left out: the address %s\n", v->valuestring);
-	if (n > ADDRESSES_MAX)
-		(void)printf("// denied, and left out: %d addresses more\n", n - ADDRESSES_MAX);
+	cJSON_ArrayForEach (v, list) {
+		AUTO_TEXT name = { 0 };
+
+		if (n++ >= LEFT_OUT_MAX)
+			continue;
+		text_add_json(&name, v->valuestring, strlen(v->valuestring));
+		(void)printf("// %s, and left out: %s%s\n", why, what, name.at);
+	}
+	if (n > LEFT_OUT_MAX)
+		(void)printf("// %s, and left out: %d more\n", why, n - LEFT_OUT_MAX);
 }
 
 /* What leads to programs and libraries by another name: no reading of theirs is seen. */
@@ -361,24 +408,28 @@ static void print_list(const char *key, const cJSON *list, bool is_last)
 
 static void print_files(struct learned *l)
 {
-	bool only = l->has_reads && !l->reads_cut, read = cJSON_GetArraySize(l->read) > 0;
-	bool written = cJSON_GetArraySize(l->written) > 0;
+	bool read = cJSON_GetArraySize(l->read) > 0, only;
 
-	for (size_t i = 0; only && i < ARRAY_SIZE(links); i++)
-		add_word(l->used, links[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		if (policy_find_path(&l->base, POLICY_READ, links[i]))
+			add_word(l->used, links[i]);
+	l->reads_cut |= has_too_many(l->used);
+	only = l->has_reads && !l->reads_cut;
 	if (l->reads_cut)
 		(void)puts(
 			"  // it read in more places than were kept: all stay that the default shows");
-	if (only || read || written)
-		(void)puts("  \"files\": {");
+	(void)puts("  \"files\": {");
 	if (only)
-		print_list("only", l->used, !read && !written);
+		print_list("only", l->used, false);
 	if (read)
-		print_list("read", l->read, !written);
-	if (written)
+		print_list("read", has_too_many(l->read) ? l->entries : l->read, false);
+	/* nothing at all, where nothing was changed */
+	if (has_too_many(l->written))
+		(void)puts("    // it changed more names than a policy may list\n"
+			   "    \"write\": [\"**\"]");
+	else
 		print_list("write", l->written, true);
-	if (only || read || written)
-		(void)puts("  },");
+	(void)puts("  },");
 }
 
 static void print_syscalls(const struct learned *l)
@@ -410,25 +461,56 @@ static void print(struct learned *l)
 		if (l->counts[nr] > 0 && !is_used(l, nr))
 			(void)printf("// denied, and left out: %s (%llu)\n",
 				     profile_syscall_name(nr), (unsigned long long)l->counts[nr]);
-	print_addresses(l->reached);
+	print_left_out("denied", "", l->refused_paths);
+	print_left_out("denied", "the address ", l->reached);
+	print_left_out("changed under a name that no pattern has", "", l->unnamed);
+}
+
+static void free_learned(struct learned *l)
+{
+	policy_done(&l->base);
+	cJSON_Delete(l->read);
+	cJSON_Delete(l->entries);
+	cJSON_Delete(l->reached);
+	cJSON_Delete(l->refused_paths);
+	cJSON_Delete(l->used);
+	cJSON_Delete(l->written);
+	cJSON_Delete(l->unnamed);
+	free(l);
+}
+
+static struct learned *new_learned(void)
+{
+	struct learned *l = calloc(1, sizeof(*l));
+	AUTO_TEXT none = { 0 };
+
+	if (!l)
+		return NULL;
+	l->read = cJSON_CreateArray();
+	l->entries = cJSON_CreateArray();
+	l->reached = cJSON_CreateArray();
+	l->refused_paths = cJSON_CreateArray();
+	l->used = cJSON_CreateArray();
+	l->written = cJSON_CreateArray();
+	l->unnamed = cJSON_CreateArray();
+	if (policy_read_named(&l->base, "default", NULL, &none) < 0) {
+		free_learned(l);
+		return NULL;
+	}
+	return l;
 }
 
 int learn_policy(char **words)
 {
-	struct learned *l = calloc(1, sizeof(*l));
 	AUTO_TEXT why = { 0 };
+	struct learned *l;
 	int r = 0;
 
-	if (!words[0]) {
-		free(l);
+	if (!words[0])
 		return command_fail(EXIT_USAGE, "usage: glovebox policy learn SESSION|REPORT ...");
-	}
+	l = new_learned();
 	if (!l)
 		return command_fail(EXIT_FAILED, "out of memory");
-	l->read = cJSON_CreateArray();
-	l->reached = cJSON_CreateArray();
-	l->used = cJSON_CreateArray();
-	l->written = cJSON_CreateArray();
 	for (size_t i = 0; r == 0 && words[i]; i++)
 		r = add_one(l, words[i], &why);
 	if (r == 0 && l->reports == 0) {
@@ -437,11 +519,7 @@ int learn_policy(char **words)
 	}
 	if (r == 0)
 		print(l);
-	cJSON_Delete(l->read);
-	cJSON_Delete(l->reached);
-	cJSON_Delete(l->used);
-	cJSON_Delete(l->written);
-	free(l);
+	free_learned(l);
 	return r < 0 ? command_fail(r == -ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "%s",
 				    why.at ? why.at : strerror(-r))
 		     : EXIT_DONE;

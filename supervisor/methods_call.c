@@ -25,17 +25,17 @@
 #define TEXT_MAX (1u << 20) /* of one call.wait, in words for a model */
 
 /* Of a session that runs one call, that one is meant. */
-static struct call *only_living(const struct session *s)
+static struct call *only_living(const struct session *s, uint32_t *ret_count)
 {
 	struct call *found = NULL;
 
+	*ret_count = 0;
 	for (uint32_t i = 0; i < s->call_count; i++)
 		if (call_is_living(s->calls[i])) {
-			if (found)
-				return NULL;
 			found = s->calls[i];
+			++*ret_count;
 		}
-	return found;
+	return *ret_count == 1 ? found : NULL;
 }
 
 /* Sends only to calls in a state where the method is legal. */
@@ -43,19 +43,22 @@ static struct call *find_living(struct asked *q)
 {
 	struct session *s;
 	struct call *c;
-	uint32_t number;
+	uint32_t number, living = 0;
 
 	if (!server_find(q, "id", &s, &c, &number))
 		return NULL;
 	if (number == 0)
-		c = only_living(s);
+		c = only_living(s, &living);
 	if (c && verb_check(q->verb, q->role, c->state) == 0)
 		return c;
-	if (number == 0)
+	if (number == 0 && c)
+		server_error(q, RPC_WRONG_STATE, "the call is %s", call_state_names[c->state]);
+	else if (number == 0 && living == 0)
+		server_error(q, RPC_WRONG_STATE, "no call of this session runs");
+	else if (number == 0)
 		server_error(q, RPC_INVALID_PARAMS,
-			     "\"id\" must be a call, like s-4f7k2m9q1c.3: %s",
-			     c ? "the one that runs is in another state"
-			       : "not exactly one of this session runs");
+			     "%u calls of this session run: name one, like %s.%u", living, s->id,
+			     s->calls[s->call_count - 1]->number);
 	else
 		server_error(q, RPC_WRONG_STATE, "the call is %s",
 			     c ? call_state_names[c->state] : "done");

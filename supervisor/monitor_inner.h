@@ -14,18 +14,10 @@
 #include "supervisor/monitor.h"
 #include "supervisor/ring.h"
 
-#define MONITOR_LINKS 11
+#define MONITOR_LINKS 13
 
 /* The tracepoint at which a request of io_uring is seen. */
 enum monitor_uring { URING_NONE, URING_REQ, URING_SQE };
-
-/* Asked of io_uring, and not answered yet. */
-struct asked {
-	struct asked *next; /* of the same call */
-	uint64_t since_ns;
-	size_t size; /* of the record */
-	struct event e; /* as much of it as there is */
-};
 
 /* A burst of writes that user space knows of. */
 struct burst {
@@ -53,8 +45,7 @@ struct watched {
 	uint64_t told_lost;
 	bool saw_exec;
 	struct burst *bursts;
-	struct asked *asked; /* the newest first */
-	uint32_t asked_count;
+	struct asked *asked; /* what is asked of io_uring; NULL: nothing yet */
 	/* what ended processes did: watch_counts and watch_errors hold the rest */
 	uint64_t counts[WATCH_SYSCALLS];
 	struct monitor_error *errors;

@@ -191,6 +191,8 @@ int monitor_attach(struct monitor *m, int warden, int cgroup)
 		{ m->bpf->progs.on_connect6, BPF_CGROUP_INET6_CONNECT },
 		{ m->bpf->progs.on_bind4, BPF_CGROUP_INET4_BIND },
 		{ m->bpf->progs.on_bind6, BPF_CGROUP_INET6_BIND },
+		{ m->bpf->progs.on_sendmsg4, BPF_CGROUP_UDP4_SENDMSG },
+		{ m->bpf->progs.on_sendmsg6, BPF_CGROUP_UDP6_SENDMSG },
 	};
 
 	_Static_assert(ARRAY_SIZE(all) + 3 <= ARRAY_SIZE(m->links), "a link for each, and three");

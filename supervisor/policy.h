@@ -80,6 +80,7 @@ struct policy {
 	uint64_t disk_bytes; /* of all layers of the session; looked at, see disk.h */
 	uint32_t disk_files; /* names in them */
 	bool as_root; /* inside, the user is root (0) */
+	bool has_write; /* files.write is there: what it does not list is never committed */
 	enum policy_commit commit;
 	bool is_lossless; /* events: the tool is braked, rather than one lost */
 	bool hashes; /* the report has the hash of each program that ran */

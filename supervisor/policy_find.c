@@ -137,7 +137,7 @@ bool policy_is_protected(const struct policy *p, const char *path)
 bool policy_may_commit(const struct policy *p, const char *path)
 {
 	p = or_default(p);
-	return p->lists[POLICY_WRITE].count == 0 || policy_find_glob(p, POLICY_WRITE, path) != NULL;
+	return !p->has_write || policy_find_glob(p, POLICY_WRITE, path) != NULL;
 }
 
 const struct policy_item *policy_find_hidden(const struct policy *p, const char *path)

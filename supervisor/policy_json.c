@@ -410,6 +410,19 @@ static int keep_common(const struct policy_list *all, const cJSON *only, struct 
 	return e;
 }
 
+/* An entry that narrows nothing was meant to show something. */
+static int check_shown(struct reader *r, const struct policy_list *all, const cJSON *v)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if (path_is_below(v->valuestring, all->at[i].text) ||
+		    path_is_below(all->at[i].text, v->valuestring))
+			return 0;
+	text_add(r->why, "\"files.only\" names ");
+	text_add_safe(r->why, v->valuestring, strlen(v->valuestring));
+	text_add(r->why, ", which what it extends does not show: put it into \"files.read\"");
+	return fail(r, v, NULL);
+}
+
 /* Of what the policy it extends shows, only these, or what is below them. */
 static int read_only(struct reader *r, const cJSON *only)
 {
@@ -426,6 +439,8 @@ static int read_only(struct reader *r, const cJSON *only)
 			e = fail(r, v, "\"files.only\" holds strings");
 		if (e == 0)
 			e = check_entry(r, POLICY_READ, v);
+		if (e == 0)
+			e = check_shown(r, all, v);
 	}
 	if (e == 0)
 		e = keep_common(all, only, &kept);
@@ -457,6 +472,8 @@ static int read_files(struct reader *r, const cJSON *files)
 		e = read_list(r, files, "hide", POLICY_HIDE);
 	if (e == 0)
 		e = read_list(r, files, "write", POLICY_WRITE);
+	if (e == 0 && get(files, "write"))
+		r->p->has_write = true;
 	if (e == 0)
 		e = read_list(r, files, "protect", POLICY_PROTECT);
 	if (e == 0)

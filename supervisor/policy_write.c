@@ -47,7 +47,8 @@ static void add_files(const struct policy *p, struct text *out)
 	text_add(out, ",\"files\":{");
 	add_list(p, POLICY_READ, "read", out);
 	add_list(p, POLICY_HIDE, "hide", out);
-	add_list(p, POLICY_WRITE, "write", out);
+	if (p->has_write)
+		add_list(p, POLICY_WRITE, "write", out);
 	add_list(p, POLICY_PROTECT, "protect", out);
 	add_list(p, POLICY_OVERLAY, "overlay", out);
 	if (p->tree) {

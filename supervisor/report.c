@@ -158,13 +158,16 @@ static void add_processes(const struct tally *y, struct text *t)
 		text_printf(t, ",\"processes_cut\":%u", y->processes_cut);
 }
 
-static void add_recent_call(uint64_t at, uint64_t last, double tick_ms, struct text *t)
+static void add_recent_call(uint64_t at, uint32_t tid, uint64_t last, double tick_ms,
+			    struct text *t)
 {
 	int32_t ret = (int32_t)at;
 	const char *name = ret < 0 ? profile_error_name(-(int64_t)ret) : NULL;
 	uint64_t ticks = ((last >> 41) - (at >> 41)) & (WATCH_RECENT_TICKS - 1);
 
 	text_printf(t, "{\"syscall\":\"%s\"", profile_syscall_name((int)(at >> 32 & 511)));
+	if (tid > 0)
+		text_printf(t, ",\"tid\":%u", tid);
 	if (name)
 		text_printf(t, ",\"error\":\"%s\"", name);
 	else if ((uint32_t)at == WATCH_RECENT_LARGE)
@@ -186,6 +189,11 @@ static void add_recent(const struct call *c, struct text *t)
 	/* one step of the coarse clock is one of the kernel's ticks (clock_getres(2)) */
 	(void)clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
 	tick_ms = (double)tick.tv_nsec / 1e6;
+	text_add(t, ",\"unfinished\":[");
+	text_add_n(t, y->unfinished.at ? y->unfinished.at : "", y->unfinished.len);
+	text_add(t, "]");
+	if (y->unfinished_cut > 0)
+		text_printf(t, ",\"unfinished_cut\":%u", y->unfinished_cut);
 	text_add(t, ",\"recent\":[");
 	for (uint32_t i = 0; i < y->recent_count; i++) {
 		const struct tally_recent *r = &y->recents[i];
@@ -195,7 +203,7 @@ static void add_recent(const struct call *c, struct text *t)
 		text_add(t, ",\"calls\":[");
 		for (uint32_t k = 0; k < r->count; k++) {
 			text_add(t, k ? "," : "");
-			add_recent_call(r->at[k], r->at[r->count - 1], tick_ms, t);
+			add_recent_call(r->at[k], r->tids[k], r->at[r->count - 1], tick_ms, t);
 		}
 		text_add(t, "]}");
 	}
@@ -339,8 +347,12 @@ static void add_watching(const struct call *c, const struct changes *changes, st
 }
 
 /* Where it read of what the policy shows, but for its own work. */
-static void add_reads(const struct tally *y, struct text *t)
+static void add_reads(const struct call *c, struct text *t)
 {
+	const struct policy_item *told[POLICY_LIST_MAX];
+	const struct tally *y = c->tally;
+	size_t count = 0;
+
 	text_add(t, ",\"reads\":[");
 	for (uint32_t i = 0; i < y->read_count; i++) {
 		text_add(t, i ? "," : "");
@@ -349,6 +361,22 @@ static void add_reads(const struct tally *y, struct text *t)
 	text_add(t, "]");
 	if (y->reads_cut)
 		text_add(t, ",\"reads_cut\":true");
+	/* the entries of the policy that these are of */
+	text_add(t, ",\"shown\":[");
+	for (uint32_t i = 0; i < y->read_count; i++) {
+		const struct policy_item *item =
+			policy_find_path(c->session->view.policy, POLICY_READ, y->reads[i]);
+		size_t k = 0;
+
+		while (k < count && told[k] != item)
+			k++;
+		if (!item || k < count || count == ARRAY_SIZE(told))
+			continue;
+		told[count++] = item;
+		text_add(t, count > 1 ? "," : "");
+		text_add_json(t, item->text, strlen(item->text));
+	}
+	text_add(t, "]");
 }
 
 void report_make(const struct call *c, const struct changes *changes, int changes_error,
@@ -381,13 +409,13 @@ void report_make(const struct call *c, const struct changes *changes, int change
 		    (unsigned long long)(c->usage.maxrss_bytes > c->tally->max_rss_bytes
 						 ? c->usage.maxrss_bytes
 						 : c->tally->max_rss_bytes),
-		    (unsigned long long)c->tally->execs, (unsigned long long)call_output_bytes(c),
+		    (unsigned long long)c->tally->made, (unsigned long long)call_output_bytes(c),
 		    (unsigned long long)(c->out.lost + c->err.lost));
 	add_changes(c, changes, changes_error, SIZE_MAX, out);
 	add_syscalls(c, out);
 	add_processes(c->tally, out);
 	add_recent(c, out);
-	add_reads(c->tally, out);
+	add_reads(c, out);
 	if (s->policy->hashes)
 		programs_add_json(c, changes, out);
 	add_reach(c->tally, out);
@@ -473,7 +501,7 @@ void report_say(const struct call *c, const struct changes *changes, bool all, s
 	say_outcome(c, out);
 	if (c->totals.is_counted || c->session->asks) {
 		text_add(out, "; ");
-		say_number(out, y->execs, "process", "processes");
+		say_number(out, y->made, "process", "processes");
 	} else {
 		text_add(out, "; not watched");
 	}

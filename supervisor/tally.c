@@ -50,6 +50,7 @@ void tally_free(struct tally *t)
 	free(t->reads);
 	free(t->process_cells);
 	free(t->recents);
+	text_done(&t->unfinished);
 	free(t->paths);
 	for (uint32_t i = 0; i < t->connection_count; i++)
 		text_done(&t->connections[i].addr);
@@ -197,6 +198,7 @@ void tally_fork(struct tally *t, const struct event *e)
 	const struct tally_process *parent;
 	struct tally_process *p;
 
+	t->made++;
 	p = add_process(t, &(struct tally_process){
 				   .pid = (uint32_t)e->args[EVENT_ARG_FORK_PID],
 				   .ppid = e->pid,
@@ -246,7 +248,8 @@ void tally_exec(struct tally *t, const struct event *e, const char *exe, size_t 
 		.inside = -1,
 	};
 
-	t->execs++;
+	/* one that was forked is known, but where there was no room to know it */
+	t->made += !p && t->processes_cut == 0;
 	add_program(t, e, exe, exe_len);
 	if (p && p->argv.len > 0) {
 		/* a second program: an entry of its own, with the parent that made the process */
@@ -324,6 +327,18 @@ void tally_exit(struct tally *t, const struct event *e)
 		r->exit_status = (int32_t)e->ret;
 }
 
+void tally_unfinished(struct tally *t, const struct text *event)
+{
+	if (event->failed || t->unfinished_count >= TALLY_UNFINISHED ||
+	    t->unfinished.len + event->len > TALLY_UNFINISHED_BYTES) {
+		t->unfinished_cut++;
+		return;
+	}
+	text_add(&t->unfinished, t->unfinished_count++ ? "," : "");
+	text_add_n(&t->unfinished, event->at, event->len);
+	text_add(&t->unfinished, "}");
+}
+
 static void add_counts(struct text *out, const struct watch_process *p)
 {
 	bool first = true;
@@ -375,8 +390,12 @@ void tally_did(struct tally *t, const struct watch_process *p)
 		.count = p->total < WATCH_RECENT ? (uint32_t)p->total : WATCH_RECENT,
 		.order = ++t->recent_order,
 	};
-	for (uint32_t i = 0; i < r->count; i++)
-		r->at[i] = p->recent[(p->total - r->count + i) & (WATCH_RECENT - 1)];
+	for (uint32_t i = 0; i < r->count; i++) {
+		uint64_t at = (p->total - r->count + i) & (WATCH_RECENT - 1);
+
+		r->at[i] = p->recent[at];
+		r->tids[i] = p->recent_tid[at];
+	}
 }
 
 /* --- what was told ---------------------------------------------------------------- */

@@ -22,6 +22,9 @@
 /* Processes whose last system calls are kept, two kilobytes each: those that ended last,
  * and before all others those that failed. */
 #define TALLY_RECENTS 64
+/* Calls that were not finished: of as many threads, and of paths of usual length. */
+#define TALLY_UNFINISHED 256
+#define TALLY_UNFINISHED_BYTES (256u << 10)
 /* Paths that events told of, by their hash: 8 bytes each. Beyond, whether each change had
  * an event is not known. */
 #define TALLY_PATHS (1u << 20)
@@ -51,6 +54,7 @@ struct tally_recent {
 	uint32_t count;
 	uint64_t order;
 	uint64_t at[WATCH_RECENT]; /* watch_recent(), oldest first */
+	uint32_t tids[WATCH_RECENT]; /* of each; 0: its process had one thread */
 };
 
 /* A program that ran. */
@@ -82,7 +86,7 @@ struct tally {
 	uint32_t connection_count, connections_cut;
 	struct tally_denial *denials;
 	uint32_t denial_count, denials_cut;
-	uint64_t execs;
+	uint64_t made; /* processes */
 	uint32_t denied_of[WATCH_SYSCALLS]; /* by seccomp, by number: of `denials` some are cut */
 	char **reads; /* where it read of what the policy shows */
 	uint32_t read_count;
@@ -93,6 +97,9 @@ struct tally {
 	uint32_t *process_cells; /* hash by id: index + 1 of the last entry */
 	uint32_t process_room;
 	size_t text_bytes; /* of TALLY_TEXT */
+	bool keeps_line; /* the event that is being told is one of `unfinished` */
+	struct text unfinished; /* events, with commas between: calls that a signal ended */
+	uint32_t unfinished_count, unfinished_cut;
 	struct tally_recent *recents;
 	uint32_t recent_count;
 	uint64_t recent_order;
@@ -118,6 +125,9 @@ void tally_exec(struct tally *t, const struct event *e, const char *exe, size_t 
 bool tally_parent(const struct tally *t, const struct event *e, struct tally_id *ret);
 
 void tally_exit(struct tally *t, const struct event *e);
+
+/* A call that its process was killed in: its event, but for the last brace. */
+void tally_unfinished(struct tally *t, const struct text *event);
 
 /* What it did: its calls, counted, and the last of them. */
 void tally_did(struct tally *t, const struct watch_process *p);

@@ -487,3 +487,22 @@ void text_add_unescaped(struct text *t, const char *s, size_t n)
 		}
 	}
 }
+
+void text_add_folded(struct text *out, const char *path, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		size_t n = 0;
+
+		while (i + n < len && path[i + n] != '/')
+			n++;
+		if (n == 2 && memcmp(path + i, "..", 2) == 0) {
+			while (out->len > 0 && out->at[out->len - 1] != '/')
+				out->len--;
+			out->len -= out->len > 0;
+		} else if (n > 0 && !(n == 1 && path[i] == '.')) {
+			text_add(out, "/");
+			text_add_n(out, path + i, n);
+		}
+		i += n + 1;
+	}
+}

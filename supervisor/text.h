@@ -71,4 +71,7 @@ size_t text_utf8_length(const unsigned char *s, size_t n);
 /* The candidate nearest to `word` (edit distance at most 2), or NULL. */
 const char *text_nearest(const char *word, const char *const *candidates, size_t count);
 
+/* An absolute path without "." and "..", as if no name in it were a link. */
+void text_add_folded(struct text *out, const char *path, size_t len);
+
 #endif

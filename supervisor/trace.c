@@ -136,10 +136,24 @@ static void put_all(struct trace_set *set, bool on)
 	memset(set, on ? 0xff : 0, sizeof(*set));
 }
 
+/* -1: it is no number that there is. */
+static int number_of(const char *word)
+{
+	char *end;
+	long nr = strtol(word, &end, 10);
+
+	return word[0] >= '0' && word[0] <= '9' && !*end && nr < WATCH_SYSCALLS ? (int)nr : -1;
+}
+
 static bool put_word(struct trace_set *set, const char *word, bool on)
 {
 	int nr;
 
+	/* strace's: no error where this machine has no such call */
+	if (word[0] == '?' && word[1]) {
+		(void)put_word(set, word + 1, on);
+		return true;
+	}
 	if (word[0] == '%')
 		return put_class(set, word + 1, on) || put_list(set, word + 1, on);
 	if (strcmp(word, "all") == 0 || strcmp(word, "none") == 0) {
@@ -147,6 +161,8 @@ static bool put_word(struct trace_set *set, const char *word, bool on)
 		return true;
 	}
 	nr = profile_syscall_number(word);
+	if (nr < 0)
+		nr = number_of(word);
 	if (nr >= 0 && nr < WATCH_SYSCALLS)
 		put(set, nr, on);
 	/* strace's older way to write a class */
@@ -159,6 +175,12 @@ static const char *nearest(const char *word)
 	const char *names[WATCH_SYSCALLS];
 	size_t count = 0;
 
+	for (size_t i = 0; word[0] == '%' && i < ARRAY_SIZE(classes); i++)
+		names[count++] = classes[i].name;
+	for (size_t i = 0; word[0] == '%' && i < ARRAY_SIZE(lists); i++)
+		names[count++] = lists[i].name;
+	if (word[0] == '%')
+		return text_nearest(word + 1, names, count);
 	for (int nr = 0; nr < WATCH_SYSCALLS; nr++)
 		names[count++] = profile_syscall_name(nr);
 	return text_nearest(word, names, count);
@@ -166,14 +188,14 @@ static const char *nearest(const char *word)
 
 static void explain(const char *word, struct text *why)
 {
-	const char *meant = word[0] == '%' ? NULL : nearest(word);
+	const char *meant = nearest(word);
 
 	text_add(why, "\"");
 	text_add_safe(why, word, strlen(word));
 	text_add(why, "\" is no system call and no class");
 	if (meant)
-		text_printf(why, "; did you mean %s?", meant);
-	text_add(why, " Names and classes are those of strace: ");
+		text_printf(why, "; did you mean %s%s?", word[0] == '%' ? "%" : "", meant);
+	text_add(why, meant ? " Names" : ". Names and classes are those of strace: ");
 	for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
 		text_printf(why, "%%%s, ", classes[i].name);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)

@@ -108,6 +108,34 @@ def test_nothing_is_said_while_all_is_well(box):
     assert r.code == 0 and not r.kinds("monitor.lost") and r.report["events"]["exact"]
 
 
+def test_each_thread_says_what_it_was_killed_in(box):
+    """One waits for a file, one for another, and one does something all the time."""
+    r = box.py("""
+import os, threading, time
+os.mkfifo('never')
+threading.Thread(target=lambda: open('never')).start()
+r, w = os.pipe()
+threading.Thread(target=lambda: os.read(r, 1)).start()
+def ticks():
+    while True: os.getppid(); time.sleep(0.001)
+threading.Thread(target=ticks).start()
+while True: time.sleep(100)
+""", options=["--limit", "wall=2s"])
+    unfinished = {(e["syscall"], e.get("path")): e for e in r.report["unfinished"]}
+    assert unfinished["openat", f"{box.ws}/never"]["unfinished"] and unfinished["read", "pipe"]["args"]["count"] == 1
+    # the one that is busy may have been between two calls
+    assert len({e.get("tid", e["pid"]) for e in r.report["unfinished"]}) == len(r.report["unfinished"]) >= 3
+    assert [e["seq"] for e in r.kinds("sys.call") if e.get("unfinished")] == [e["seq"] for e in r.report["unfinished"]]
+    # which of them did what
+    did = r.report["recent"][0]["calls"]
+    assert {c["tid"] for c in did if c["syscall"] == "getppid"} == {max(c["tid"] for c in did)}
+
+
+def test_an_end_of_its_own_is_not_cut_short(box):
+    r = box.py("import threading, time, os\nthreading.Thread(target=time.sleep, args=(100,), daemon=True).start()\nos._exit(3)")
+    assert r.code == 3 and r.report["unfinished"] == []
+
+
 def test_what_it_was_doing_is_in_the_report_of_what_was_killed(box):
     r = box.py("import os, time\nfor i in range(300): os.getppid()\ntime.sleep(100)",
                options=["--limit", "wall=2s"])

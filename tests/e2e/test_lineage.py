@@ -20,6 +20,7 @@ def test_a_process_keeps_its_name_over_fork_and_exec(box):
     assert child["parent_exec_id"] == shell["exec_id"] and child["exec_id"] in {f["child_exec_id"] for f in forks}
     tree = {p["exec_id"]: p for p in r.report["processes"]}
     assert tree[child["exec_id"]]["parent_exec_id"] == shell["exec_id"]
+    assert r.report["usage"]["processes"] == 2    # three programs
 
 
 def test_the_parent_is_the_one_that_forked_even_when_it_is_gone(box):

@@ -55,11 +55,21 @@ def test_a_call_of_the_set_is_told_once_even_when_traced(box):
         assert at.count(kind) == 1, at
 
 
-@pytest.mark.parametrize("words,said", [("nosuch", '"nosuch" is no system call and no class'), ("%nosuch", '"%nosuch"'), ("open,,read", "a word is missing"), ("opnat", "did you mean openat"), ("", "a word is missing"), ("--", "no system call"),
+@pytest.mark.parametrize("words,said", [("nosuch", '"nosuch" is no system call and no class'), ("%nosuch", '"%nosuch"'), ("open,,read", "a word is missing"), ("opnat", "did you mean openat"), ("%fil", "did you mean %file"), ("", "a word is missing"), ("--", "no system call"),
                                         ("!", "missing"), ("", "missing"), ("a" * 200, "longer than any name"), ("%file,%", '"%"'), ("open\x1b[2J", "no system call")])
 def test_what_is_not_understood_is_refused_and_named(box, words, said):
     r = box.run("true", options=["--trace", words])
     assert r.code == 125 and said in r.err and "\x1b[2J" not in r.err
+
+
+def test_words_that_strace_has_and_this_machine_may_not(box):
+    r = box.sh("cat /etc/hostname", options=["--trace", "?nosuchcall,?brk,0"])    # read(2) is 0
+    assert {e["syscall"] for e in traced(r)} & {"brk", "read", "close"} == {"brk", "read"}
+
+
+def test_a_program_is_executed_in_one_line(box):
+    r = box.sh("true; /bin/true", options=["-v", "--trace", "execve"])
+    assert r.err.count("proc.exec") == 2 and "execve " not in r.err
 
 
 def test_a_policy_may_ask_for_it(box):
@@ -79,12 +89,12 @@ def test_it_is_changed_on_a_call_that_runs(box):
         call = box.ps()[0]["id"]
         assert '"syscall":"rt_sigprocmask"' not in box.events_path.read_text()
         done = box.command("trace", call, "newfstatat,rt_sigprocmask")
-        assert done.returncode == 0 and b"2 system calls are traced now" in done.stdout
+        assert done.returncode == 0 and b"of 2 kinds of system call each is told now" in done.stdout
         box.wait_event("call.traced", p)
         seen = box.wait_event("sys.call", p)
         while '"syscall":"rt_sigprocmask"' not in box.events_path.read_text():
             assert p.poll() is None, seen
-        assert b": 0 system calls" in box.command("trace", call.split(".")[0], "none").stdout, "a session that runs one call"
+        assert b"of 0 kinds" in box.command("trace", call.split(".")[0], "none").stdout, "a session that runs one call"
         assert box.command("trace", call, "%bad").returncode == 2
         assert box.command("trace", call, "none").returncode == 0
     finally:

@@ -311,14 +311,42 @@ def test_what_is_asked_of_io_uring_is_told_once_each_with_what_came_of_it(box, w
     assert r.report["events"]["changes_without_event"] == 0 and not r.kinds("monitor.lost")
 
 
-def test_what_io_uring_answers_late_is_told_without(box):
-    """A connection that nobody accepts yet: the request is told, and once."""
+def asked_of_uring(box, *words):
+    shutil.copy(BUILD / "stimuli" / "lies_uring", box.ws / "lies_uring")
+    (box.base / "p.json").write_text(URING)
+    r = box.run("./lies_uring", *words, options=["-p", box.base / "p.json"])
+    assert r.code == 0, r.err
+    return r, [e for e in r.events if e.get("source") == "io_uring"]
+
+
+def test_what_io_uring_answers_nothing_to_is_told_as_it_was_asked(box):
+    """The tool lets others fail with a number of its own, in the same memory: that is not the answer."""
+    (box.ws / "victim").write_text("x")
+    r, told = asked_of_uring(box, "skip")
+    assert [(e["kind"], e["phase"], "error" in e) for e in told] == [(k, "pre", False) for k in ("file.unlink", "file.mkdir", "file.open", "file.rename")]
+    assert r.report["events"]["changes_without_event"] == 0
+
+
+def test_what_io_uring_cuts_is_not_created(box):
+    r, told = asked_of_uring(box, "cut")
+    assert [(e["kind"], e["path"], e["size"]) for e in told] == [("file.truncate", f"{box.ws}/cut", 5)]
+
+
+def test_what_is_hidden_is_denied_to_io_uring_too(box):
+    shutil.copy(BUILD / "stimuli" / "lies_uring", box.ws / "lies_uring")
+    (box.base / "p.json").write_text(URING)
+    r = box.run("./lies_uring", "read", "/etc/shadow", options=["-p", box.base / "p.json"])
+    assert r.code == 1 and [d["subject"] for d in r.report["denials"]] == ["/etc/shadow"]
+
+
+def test_what_io_uring_answers_late_is_told_twice(box):
+    """A connection that nobody accepts yet: the request is told, and what came of it when it comes."""
     shutil.copy(BUILD / "stimuli" / "waits_uring", box.ws / "waits_uring")
     (box.base / "p.json").write_text(URING)
     r = box.run("./waits_uring", options=["-p", box.base / "p.json"])
     assert r.code == 0, r.err
     told = [e for e in r.events if e.get("source") == "io_uring"]
-    assert len(told) == 1 and told[0]["syscall"] == "accept" and told[0]["phase"] == "pre", told
+    assert [(e["syscall"], e["phase"]) for e in told] == [("accept", "pre"), ("accept", "post")] and told[1]["ret"] > 0, told
 
 
 def test_by_default_there_is_no_ring(box):
