@@ -87,8 +87,13 @@ static int skip(void)
 	const struct io_uring_sqe all[] = {
 		{ .opcode = IORING_OP_UNLINKAT, .addr = TEXT("victim") },
 		{ .opcode = IORING_OP_MKDIRAT, .addr = TEXT("made"), .len = 0755 },
-		{ .opcode = IORING_OP_OPENAT, .addr = TEXT("file"), .open_flags = O_CREAT | O_RDWR, .len = 0600 },
-		{ .opcode = IORING_OP_RENAMEAT, .addr = TEXT("file"), .addr2 = TEXT("new"),
+		{ .opcode = IORING_OP_OPENAT,
+		  .addr = TEXT("file"),
+		  .open_flags = O_CREAT | O_RDWR,
+		  .len = 0600 },
+		{ .opcode = IORING_OP_RENAMEAT,
+		  .addr = TEXT("file"),
+		  .addr2 = TEXT("new"),
 		  .len = (unsigned int)AT_FDCWD },
 	};
 
@@ -102,7 +107,8 @@ static int skip(void)
 		while ((access(about[i], F_OK) == 0) == (i == 0))
 			;
 		for (int k = 0; k < NOPS; k++)
-			PUT(IORING_OP_NOP, .rw_flags = NOP_INJECT_RESULT, .len = (unsigned int)-EACCES);
+			PUT(IORING_OP_NOP, .rw_flags = NOP_INJECT_RESULT,
+			    .len = (unsigned int)-EACCES);
 		(void)run(NOPS);
 	}
 	return 0;
@@ -130,11 +136,15 @@ int main(int argc, char **argv)
 	if (strcmp(how, "skip") == 0)
 		return skip();
 	if (strcmp(how, "open") == 0)
-		return behind_timer(&(struct io_uring_sqe){ .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = TEXT(file),
-							    .open_flags = O_CREAT | O_TRUNC | O_RDWR, .len = 0600 });
-	if (strcmp(how, "unlink") == 0)
 		return behind_timer(
-			&(struct io_uring_sqe){ .opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = TEXT(file) });
+			&(struct io_uring_sqe){ .opcode = IORING_OP_OPENAT,
+						.fd = AT_FDCWD,
+						.addr = TEXT(file),
+						.open_flags = O_CREAT | O_TRUNC | O_RDWR,
+						.len = 0600 });
+	if (strcmp(how, "unlink") == 0)
+		return behind_timer(&(struct io_uring_sqe){
+			.opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = TEXT(file) });
 	if (strcmp(how, "read") == 0) {
 		PUT(IORING_OP_OPENAT, .addr = TEXT(file), .open_flags = O_RDONLY);
 		return run(1) < 0;
