@@ -195,7 +195,7 @@ lint: ## arrows, sizes, format, shellcheck, states only set by their setter
 	$(Q)scripts/lint
 
 format: ## clang-format everything in place
-	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
 
 asan: ## unit tests under ASan and UBSan
 	$(Q)$(MAKE) --no-print-directory B=build/asan OPT='-O1 -g' \
