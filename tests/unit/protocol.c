@@ -148,6 +148,7 @@ Test(policy, an_agent_may_lower_a_limit_and_not_raise_one)
 	cr_assert_eq(policy_read_limits(&p, lower, true, &why), 0);
 	cr_assert_eq(policy_read_limits(&p, higher, true, &why), -EPERM);
 	cr_assert_eq(policy_read_limits(&p, higher, false, &why), 0);
+	policy_done(&p);
 	cJSON_Delete(lower);
 	cJSON_Delete(higher);
 }

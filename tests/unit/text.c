@@ -148,6 +148,7 @@ Test(policy, an_operators_variable_replaces_the_default)
 	cr_assert_str_eq(env.at, "PATH=/x");
 	for (size_t i = strlen(env.at) + 1; i < env.len; i += strlen(env.at + i) + 1)
 		cr_assert(strncmp(env.at + i, "PATH=", 5) != 0);
+	policy_done(&p);
 }
 
 struct opts {
