@@ -214,6 +214,8 @@ static void follow_two(const struct event *e, const struct decode_target *to,
 		if (!is_known)
 			set_file(to, &two);
 	}
+	influence_touch(to->influence, one.at, one.len, e->when_ns);
+	influence_touch(to->influence, two.at, two.len, e->when_ns);
 	if (!is_sure(e, to, EVENT_SPAN_PATH2, &two))
 		set_name(to, &two);
 }

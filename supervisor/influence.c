@@ -255,6 +255,14 @@ void influence_set_real(struct influence *b, const char *path, size_t len, uint3
 		n->is_real = true;
 }
 
+void influence_touch(struct influence *b, const char *path, size_t len, uint64_t when_ns)
+{
+	struct influence_node *n = find(b, INFLUENCE_FILE, path, len);
+
+	if (n && n->when_ns < when_ns)
+		n->when_ns = when_ns;
+}
+
 void influence_wrote(struct influence *b, const char *path, size_t len, uint32_t call,
 		     uint64_t when_ns)
 {

@@ -41,6 +41,10 @@ void influence_set(struct influence *b, enum influence_kind kind, const char *wh
 void influence_set_real(struct influence *b, const char *path, size_t len, uint32_t call,
 			uint64_t when_ns);
 
+/* Something was put at this path at `when_ns`: what was written before was written to another
+ * file. */
+void influence_touch(struct influence *b, const char *path, size_t len, uint64_t when_ns);
+
 /* It was written at `when_ns` through a descriptor that may be old: if it is another call's by
  * now, and was made so before, it is this call's again. CLOCK_BOOTTIME, as of records. */
 void influence_wrote(struct influence *b, const char *path, size_t len, uint32_t call,

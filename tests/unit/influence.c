@@ -25,6 +25,44 @@ Test(influence, a_file_is_its_last_writers_over_renames_of_what_is_above_it)
 	cr_assert(b.count == 0 && b.bytes == 0);
 }
 
+Test(influence, who_writes_last_is_who_wrote_it)
+{
+	struct influence b = { 0 };
+
+	influence_set_real(&b, STR("/w/f"), 1, 10);
+	influence_set_real(&b, STR("/w/f"), 2, 20);
+	influence_wrote(&b, STR("/w/f"), 1, 15);
+	cr_assert_eq(influence_find(&b, INFLUENCE_FILE, STR("/w/f")), 2, "it is told late");
+	influence_wrote(&b, STR("/w/f"), 1, 25);
+	cr_assert_eq(influence_find(&b, INFLUENCE_FILE, STR("/w/f")), 1);
+	/* what the first has open still is another file by now */
+	influence_set_real(&b, STR("/w/new"), 2, 22);
+	influence_rename(&b, STR("/w/new"), STR("/w/f"));
+	influence_touch(&b, STR("/w/f"), 30);
+	influence_wrote(&b, STR("/w/f"), 1, 29);
+	cr_assert_eq(influence_find(&b, INFLUENCE_FILE, STR("/w/f")), 2);
+	influence_wrote(&b, STR("/w/unknown"), 1, 40);
+	cr_assert_eq(influence_find(&b, INFLUENCE_FILE, STR("/w/unknown")), 0);
+	influence_done(&b);
+}
+
+Test(influence, a_directory_that_was_put_there_is_above_all_in_it)
+{
+	struct influence b = { 0 };
+
+	influence_set(&b, INFLUENCE_FILE, STR("/w/d"), 3);
+	influence_set(&b, INFLUENCE_FILE, STR("/w/d/known"), 4);
+	cr_assert_eq(influence_find_above(&b, STR("/w/d/e/f")), 3);
+	cr_assert_eq(influence_find_above(&b, STR("/w/d")), 0, "not of itself");
+	cr_assert_eq(influence_find_above(&b, STR("/w/other/f")), 0);
+	influence_doubt(&b, STR("/w/d/known"));
+	cr_assert(influence_is_doubted(&b, STR("/w/d/known")));
+	influence_set(&b, INFLUENCE_FILE, STR("/w/d/known"), 5);
+	cr_assert(!influence_is_doubted(&b, STR("/w/d/known")));
+	influence_done(&b);
+	cr_assert(b.count == 0 && b.bytes == 0);
+}
+
 Test(influence, two_that_are_exchanged_are)
 {
 	struct influence b = { 0 };
